@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: enablement, ioctls, and the life of VMs and vCPUs.
+ *
+ * A guarded module is a stock kernel module in an untrusted guest that holds
+ * privileges which the rest of the guest lacks. The invariants and the files
+ * that keep them:
+ *
+ *	I1 entry		crossing.c
+ *	I2 exit			crossing.c, event.c, view.c
+ *	I3 return		crossing.c, stack.c
+ *	I4 code			seal.c, view.c
+ *	I5 data			seal.c, view.c, stack.c
+ *	I6 translation		translate.c
+ *	I7 fail closed		violation.c
+ */
+#include "gm/gm.h"
+#include "mmu.h"
+
+/* The API version, or 0: guarded modules cannot work on this host. */
+int gm_check_extension(void)
+{
+	return tdp_mmu_enabled && kvm_x86_ops.gm ? KVM_GM_API_VERSION : 0;
+}
+
+int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap)
+{
+	struct gm *gm;
+
+	if (memchr_inv(cap->args, 0, sizeof(cap->args)))
+		return -EINVAL;
+	if (!gm_check_extension() || kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
+		return -EINVAL;
+
+	guard(mutex)(&kvm->lock);
+
+	if (kvm->arch.gm)
+		return -EEXIST;
+	if (kvm->created_vcpus)
+		return -EBUSY;
+
+	gm = kvzalloc(sizeof(*gm), GFP_KERNEL_ACCOUNT);
+	if (!gm)
+		return -ENOMEM;
+	xa_init(&gm->pages);
+
+	/* Interrupts must not reach a vCPU that is inside without an exit. */
+	kvm_set_apicv_inhibit(kvm, APICV_INHIBIT_REASON_DISABLED);
+	WRITE_ONCE(kvm->arch.gm, gm);
+	return 0;
+}
+
+void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query)
+{
+	u32 i;
+
+	BUILD_BUG_ON(ARRAY_SIZE(query->crossings) < KVM_GM_NR_CROSSINGS);
+	BUILD_BUG_ON(ARRAY_SIZE(query->violations) < KVM_GM_NR_VIOLATIONS);
+
+	memset(query, 0, sizeof(*query));
+	query->size = sizeof(*query);
+	query->id = seal->id;
+	memcpy(query->name, seal->name, sizeof(query->name));
+	for (i = 0; i < KVM_GM_NR_CROSSINGS; i++)
+		query->crossings[i] = atomic64_read(&seal->crossings[i]);
+	for (i = 0; i < KVM_GM_NR_VIOLATIONS; i++)
+		query->violations[i] = atomic64_read(&seal->violations[i]);
+	for (i = 0; i < seal->nr_acts; i++)
+		if (READ_ONCE(seal->acts[i].state) != GM_ACT_FREE)
+			query->activations++;
+	query->max_activations = seal->nr_acts;
+	query->nr_pages = seal->nr_pages;
+	query->nr_gates = seal->nr_gates;
+}
+
+static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)
+{
+	struct gm *gm = kvm->arch.gm;
+	struct gm_seal *seal;
+	u32 i, id = query->id;
+
+	if (query->size != sizeof(*query) || id > KVM_GM_MAX_SEALS)
+		return -EINVAL;
+
+	guard(mutex)(&kvm->slots_lock);
+
+	seal = rcu_dereference_protected(gm->seals[id],
+					 lockdep_is_held(&kvm->slots_lock));
+	if (seal) {
+		gm_fill_query(seal, query);
+	} else if (gm->ended[id].id) {
+		*query = gm->ended[id];
+	} else if (id) {
+		return -ENOENT;
+	} else {
+		memset(query, 0, sizeof(*query));
+		query->size = sizeof(*query);
+		for (i = 0; i < KVM_GM_NR_VIOLATIONS; i++)
+			query->violations[i] = atomic64_read(&gm->violations[i]);
+	}
+	return 0;
+}
+
+int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
+{
+	union {
+		struct kvm_gm_seal seal;
+		struct kvm_gm_query query;
+		u32 id;
+	} arg;
+	size_t size = _IOC_SIZE(ioctl);
+	int r;
+
+	switch (ioctl) {
+	case KVM_GM_SEAL:
+	case KVM_GM_UNSEAL:
+	case KVM_GM_QUERY:
+		break;
+	default:
+		return -ENOTTY;
+	}
+
+	if (!gm_enabled(kvm))
+		return -EINVAL;
+	if (copy_from_user(&arg, argp, size))
+		return -EFAULT;
+
+	switch (ioctl) {
+	case KVM_GM_SEAL:
+		r = gm_seal(kvm, &arg.seal);
+		break;
+	case KVM_GM_QUERY:
+		r = gm_query(kvm, &arg.query);
+		break;
+	default:
+		return gm_unseal_id(kvm, arg.id);
+	}
+	if (!r && copy_to_user(argp, &arg, size))
+		r = -EFAULT;
+	return r;
+}
+
+/* INIT, or userspace resets: all registers are set right after this. */
+void __gm_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	gm_release(vcpu->arch.gm.act, GM_ACT_FREE);
+	gm_leave_view(vcpu);
+}
+
+void __gm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	gm_put_seal(vcpu->arch.gm.seal);
+	vcpu->arch.gm.view = 0;
+}
+
+/* All vCPUs and all second-level tables are gone. */
+void __gm_destroy_vm(struct kvm *kvm)
+{
+	struct gm *gm = kvm->arch.gm;
+	u32 i;
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *seal = rcu_dereference_protected(gm->seals[i], true);
+
+		if (seal)
+			gm_put_seal(seal);
+	}
+	xa_destroy(&gm->pages);
+	kvfree(gm);
+	kvm->arch.gm = NULL;
+}

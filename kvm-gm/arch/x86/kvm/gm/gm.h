@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guarded modules: structures shared by the files of gm/, and nobody else.
+ *
+ * One struct gm per VM, one struct gm_seal per sealed module, one struct
+ * gm_activation per thread that is inside (or called out of) a module.
+ *
+ * Locking: kvm->slots_lock serializes sealing and unsealing. vCPUs read gm->seals
+ * and gm->pages under kvm->srcu; a vCPU that is inside a module additionally
+ * holds a reference on the seal. Activations are claimed by cmpxchg on their
+ * state and belong to the claimer.
+ */
+#ifndef __KVM_X86_GM_H
+#define __KVM_X86_GM_H
+
+#include <linux/kvm_host.h>
+#include <linux/kref.h>
+#include <linux/xarray.h>
+#include <uapi/linux/kvm_gm.h>
+
+#include "gm/hooks.h"
+#include "gm/vendor.h"
+#include "x86.h"
+#include "kvm_cache_regs.h"
+
+/* What a view may do with a page. */
+#define GM_R	1
+#define GM_W	2
+#define GM_X	4
+
+/* One sealed guest frame, in gm->pages by gfn. */
+struct gm_page {
+	struct page *page;	/* KVM's own, never the guest's */
+	struct gm_seal *seal;
+	u64 va;			/* where the module sees it */
+	u8 guest;		/* GM_* in every view but the seal's */
+	u8 module;		/* GM_* in the seal's own view */
+	bool mirrored;		/* outside the seal's view: the guest's frame */
+};
+
+struct gm_region {
+	u64 va;
+	u64 size;
+	u32 kind;
+	u32 first;		/* its first page, index into seal->pages */
+};
+
+/* A page-table page that KVM owns, at a gpa of the module view only (I6). */
+struct gm_table {
+	u64 *entries;
+	u8  level;		/* 4: PML4 .. 1: PT */
+	u64 base;		/* first virtual address it translates */
+	DECLARE_BITMAP(frozen, 512);
+};
+
+#define GM_MAX_TABLES	64
+#define GM_MAX_BORROWED	64
+
+enum gm_activation_state {
+	GM_ACT_FREE,
+	GM_ACT_INSIDE,		/* owned by the vCPU that is inside */
+	GM_ACT_OUT,		/* in an out-call */
+	GM_ACT_EVENT,		/* interrupted; in the guest's handler */
+};
+
+struct gm_activation {
+	int state;		/* enum gm_activation_state, by cmpxchg */
+	u32 gate;		/* the in-call gate's index */
+	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
+	u64 out_sp;		/* OUT: guest SP at which the in-return comes back */
+	u64 top_sp;		/* private SP after the target's own return */
+
+	/* RBX, RBP, R12..R15: the guest's at the in-call, ours at an out-call. */
+	u64 guest_callee_saved[6];
+	u64 private_callee_saved[6];
+
+	/* OUT: SP and RIP. EVENT: everything. */
+	u64 regs[NR_VCPU_REGS];
+	u64 rflags;
+
+	/* On-stack objects, see stack.c; both as large as the stack. */
+	u8 *shadow;
+	unsigned long *synced;
+};
+
+struct gm_seal {
+	struct kref ref;
+	struct kvm *kvm;
+	u32 id;			/* = view */
+	bool dead;		/* unsealed; vCPUs inside must leave */
+	char name[KVM_GM_NAME_LEN];
+
+	struct gm_page *pages;
+	u64 *gfns;
+	u32 nr_pages;
+	struct gm_region *regions;
+	u32 nr_regions;
+
+	struct kvm_gm_gate *gates;	/* sorted by insn */
+	u32 nr_gates;
+	u32 out_return, in_return, resume;	/* indices into gates */
+	struct kvm_gm_frame *frames;	/* sorted by ret */
+	u32 nr_frames;
+	bool has_windows;
+	u64 trampoline;
+	u64 ret;
+
+	u64 stack_va;
+	u32 stack_size;		/* bytes of each private stack */
+	u32 stack_first;	/* its first page */
+	struct gm_activation *acts;
+	u32 nr_acts;
+	spinlock_t out_lock;	/* for out_sp to be unique among GM_ACT_OUT */
+
+	struct mutex table_lock;	/* entries that follow the guest's */
+	struct gm_table tables[GM_MAX_TABLES];
+	u32 nr_tables;
+	u64 aperture;		/* gfn of tables[0], the PML4 */
+	u64 *borrowed[GM_MAX_BORROWED];
+	u32 nr_borrowed;
+
+	atomic64_t crossings[KVM_GM_NR_CROSSINGS];
+	atomic64_t violations[KVM_GM_NR_VIOLATIONS];
+};
+
+struct gm {
+	struct xarray pages;	/* gfn -> struct gm_page */
+	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
+	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
+	unsigned int nr_seals;
+	struct kvm_gm_query ended[KVM_GM_MAX_SEALS + 1];	/* by id */
+	struct kvm_memory_slot slot;	/* stands in where the guest has none */
+	atomic64_t violations[KVM_GM_NR_VIOLATIONS];	/* of no module */
+};
+
+/* gm.c */
+void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query);
+
+/* seal.c */
+int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg);
+int gm_unseal(struct gm_seal *seal);
+int gm_unseal_id(struct kvm *kvm, u32 id);
+void gm_put_seal(struct gm_seal *seal);
+const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va);
+
+/* view.c */
+void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+		   struct gm_activation *act);
+void gm_leave_view(struct kvm_vcpu *vcpu);
+
+/* translate.c */
+int gm_build_tables(struct gm_seal *seal);
+void gm_free_tables(struct gm_seal *seal);
+bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va);
+void gm_return_borrowed(struct gm_seal *seal);
+
+/* crossing.c */
+void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep);
+void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind);
+
+/* stack.c */
+u64 *gm_stack_word(struct gm_seal *seal, u64 va);
+bool gm_share_windows(struct kvm_vcpu *vcpu);
+bool gm_collect_windows(struct kvm_vcpu *vcpu);
+
+/* violation.c */
+void gm_abandon(struct kvm_vcpu *vcpu);
+int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa);
+
+/* Whoever claims @act next sees all that was stored into it. */
+static inline void gm_release(struct gm_activation *act, int state)
+{
+	smp_store_release(&act->state, state);	/* pairs with cmpxchg() */
+}
+
+/* One past the highest byte of @act's private stack. */
+static inline u64 gm_stack_top(struct gm_seal *seal, struct gm_activation *act)
+{
+	return seal->stack_va + (u64)(act - seal->acts + 1) * seal->stack_size;
+}
+
+#endif /* __KVM_X86_GM_H */

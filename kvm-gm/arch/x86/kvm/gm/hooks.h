@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guarded modules: what the rest of KVM calls.
+ *
+ * Every hook is a test of one pointer when the VM has not enabled guarded
+ * modules (KVM_CAP_GM), and a call into gm/ otherwise.
+ */
+#ifndef __KVM_X86_GM_HOOKS_H
+#define __KVM_X86_GM_HOOKS_H
+
+#include <linux/kvm_host.h>
+#include <uapi/linux/kvm_gm.h>
+
+struct kvm_page_fault;
+
+/*
+ * Hooks that may take over an exit return what an exit handler returns (0 for
+ * userspace, 1 for the guest, or an error), or this: it is none of theirs. By
+ * value, since a pointer to a local costs its function a stack protector.
+ */
+#define GM_CONTINUE	2
+
+static inline bool gm_enabled(struct kvm *kvm)
+{
+	return unlikely(kvm->arch.gm);
+}
+
+/* Is the vCPU in a module's view, i.e. is privilege raised? */
+static inline bool gm_inside(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.gm.view);
+}
+
+/* gm.c */
+int gm_check_extension(void);
+int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);
+int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
+void __gm_destroy_vm(struct kvm *kvm);
+void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
+void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
+
+/* view.c */
+int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
+void __gm_vcpu_update(struct kvm_vcpu *vcpu);
+
+/* crossing.c */
+int __gm_hypercall(struct kvm_vcpu *vcpu);
+
+/* event.c */
+void __gm_event_exit(struct kvm_vcpu *vcpu);
+int __gm_emulate(struct kvm_vcpu *vcpu);
+
+static inline void gm_destroy_vm(struct kvm *kvm)
+{
+	if (gm_enabled(kvm))
+		__gm_destroy_vm(kvm);
+}
+
+/* INIT, destruction: forget the module that the vCPU was in. */
+static inline void gm_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu))
+		__gm_vcpu_reset(vcpu);
+}
+
+/*
+ * Userspace sets CR3: what it read while inside takes the vCPU nowhere, any
+ * other value means that it replaces the whole state, as at a reset.
+ */
+static inline void gm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	if (gm_inside(vcpu) && cr3 != vcpu->arch.cr3)
+		__gm_vcpu_reset(vcpu);
+}
+
+static inline void gm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu))
+		__gm_vcpu_destroy(vcpu);
+}
+
+/* KVM_REQ_GM: leave a module that has been unsealed meanwhile. */
+static inline void gm_vcpu_update(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu))
+		__gm_vcpu_update(vcpu);
+}
+
+/* A second-level page fault, before KVM maps anything: a violation? */
+static inline int gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
+{
+	return gm_enabled(vcpu->kvm) ? __gm_page_fault(vcpu, gpa, error_code) :
+				       GM_CONTINUE;
+}
+
+/*
+ * Choose the page and the permissions for @fault in the vCPU's view, after
+ * fault->mmu_seq has been read. True: fault->pfn (with a reference), slot,
+ * pte_denied, max_level are set; false: the guest's own frame, for which
+ * pte_denied and max_level have been narrowed.
+ */
+static inline bool gm_faultin_pfn(struct kvm_vcpu *vcpu,
+				  struct kvm_page_fault *fault)
+{
+	return gm_enabled(vcpu->kvm) && __gm_faultin_pfn(vcpu, fault);
+}
+
+/* A hypercall instruction: a gate's business? */
+static inline int gm_hypercall(struct kvm_vcpu *vcpu)
+{
+	return gm_enabled(vcpu->kvm) ? __gm_hypercall(vcpu) : GM_CONTINUE;
+}
+
+/* An event is about to be injected: drop privilege first (I2). */
+static inline void gm_event_exit(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu))
+		__gm_event_exit(vcpu);
+}
+
+/*
+ * KVM is about to emulate an instruction: refused inside, since it would be
+ * fetched from guest memory, which is not what the module executes.
+ */
+static inline int gm_emulate(struct kvm_vcpu *vcpu)
+{
+	return gm_inside(vcpu) ? __gm_emulate(vcpu) : GM_CONTINUE;
+}
+
+#endif /* __KVM_X86_GM_HOOKS_H */

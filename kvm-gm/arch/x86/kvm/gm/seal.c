@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: sealing and unsealing (I4, I5).
+ *
+ * Userspace hands over what each page of a loaded module must contain. KVM
+ * keeps it in pages of its own and maps those in the views; the copy that the
+ * guest's loader made stays in guest RAM as a decoy, for all who get at
+ * memory another way (DMA, vhost, device models, paravirtual features).
+ */
+#include <linux/vmalloc.h>
+
+#include "gm/gm.h"
+#include "mmu.h"
+
+static const struct {
+	u8 guest, module;
+	bool mirrored;
+} gm_access[] = {
+	[KVM_GM_REGION_GATES]	= { GM_R | GM_X, GM_R },
+	[KVM_GM_REGION_TEXT]	= { GM_R, GM_R | GM_X },
+	[KVM_GM_REGION_RODATA]	= { GM_R, GM_R },
+	[KVM_GM_REGION_DATA]	= { GM_R, GM_R | GM_W },
+	[KVM_GM_REGION_STACK]	= { 0, GM_R | GM_W, true },
+};
+
+const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va)
+{
+	int i;
+
+	for (i = 0; i < seal->nr_regions; i++)
+		if (va - seal->regions[i].va < seal->regions[i].size)
+			return &seal->regions[i];
+	return NULL;
+}
+
+static bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind)
+{
+	const struct gm_region *region = gm_find_region(seal, va);
+
+	return region && region->kind == kind;
+}
+
+static bool gm_regions_overlap(struct gm_seal *a, struct gm_seal *b)
+{
+	int i, j;
+
+	for (i = 0; i < a->nr_regions; i++) {
+		struct gm_region *x = &a->regions[i];
+
+		for (j = 0; j < (a == b ? i : b->nr_regions); j++) {
+			struct gm_region *y = &b->regions[j];
+
+			if (x->va < y->va + y->size && y->va < x->va + x->size)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, u32 kind,
+			u64 gpa, u64 content)
+{
+	struct gm_page *p = &seal->pages[index];
+
+	if (!PAGE_ALIGNED(gpa))
+		return -EINVAL;
+
+	p->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!p->page)
+		return -ENOMEM;
+	p->seal = seal;
+	p->va = va;
+	p->guest = gm_access[kind].guest;
+	p->module = gm_access[kind].module;
+	p->mirrored = gm_access[kind].mirrored;
+	seal->gfns[index] = gpa_to_gfn(gpa);
+
+	if (content && copy_from_user(page_address(p->page),
+				      u64_to_user_ptr(content), PAGE_SIZE))
+		return -EFAULT;
+	return 0;
+}
+
+static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
+{
+	struct kvm_gm_region *in __free(kvfree) = NULL;
+	u32 i, j, index = 0, stacks = 0;
+	u64 total = 0;
+	int r;
+
+	if (!arg->nr_regions)
+		return -EINVAL;
+	if (arg->nr_regions > KVM_GM_MAX_REGIONS)
+		return -E2BIG;
+
+	in = vmemdup_array_user(u64_to_user_ptr(arg->regions), arg->nr_regions,
+				sizeof(*in));
+	if (IS_ERR(in))
+		return PTR_ERR(no_free_ptr(in));
+
+	seal->regions = kcalloc(arg->nr_regions, sizeof(*seal->regions),
+				GFP_KERNEL_ACCOUNT);
+	if (!seal->regions)
+		return -ENOMEM;
+
+	for (i = 0; i < arg->nr_regions; i++) {
+		struct gm_region *region = &seal->regions[i];
+
+		if (!in[i].nr_pages)
+			return -EINVAL;
+		if (in[i].nr_pages > KVM_GM_MAX_PAGES)
+			return -E2BIG;
+		region->va = in[i].va;
+		region->size = (u64)in[i].nr_pages << PAGE_SHIFT;
+		region->kind = in[i].kind;
+		region->first = total;
+		total += in[i].nr_pages;
+
+		/* The kernel half with 4-level paging, and no wrap. */
+		if (!PAGE_ALIGNED(region->va) || region->va >> 47 != 0x1ffff ||
+		    region->va > -region->size - PAGE_SIZE)
+			return -EINVAL;
+
+		switch (region->kind) {
+		case KVM_GM_REGION_STACK:
+			if (stacks++)
+				return -EINVAL;
+			seal->stack_va = region->va;
+			seal->stack_first = region->first;
+			seal->stack_size = arg->stack_pages << PAGE_SHIFT;
+			seal->nr_acts = in[i].nr_pages / arg->stack_pages;
+			if (in[i].nr_pages % arg->stack_pages)
+				return -EINVAL;
+			break;
+		case KVM_GM_REGION_GATES:
+		case KVM_GM_REGION_TEXT:
+		case KVM_GM_REGION_RODATA:
+		case KVM_GM_REGION_DATA:
+			break;
+		default:
+			return -EINVAL;
+		}
+	}
+	seal->nr_regions = arg->nr_regions;
+	if (total > KVM_GM_MAX_PAGES)
+		return -E2BIG;
+	if (!stacks || gm_regions_overlap(seal, seal))
+		return -EINVAL;
+
+	seal->pages = kvcalloc(total, sizeof(*seal->pages), GFP_KERNEL_ACCOUNT);
+	seal->gfns = kvcalloc(total, sizeof(*seal->gfns), GFP_KERNEL_ACCOUNT);
+	if (!seal->pages || !seal->gfns)
+		return -ENOMEM;
+	seal->nr_pages = total;
+
+	for (i = 0; i < arg->nr_regions; i++) {
+		u64 __user *gpas = u64_to_user_ptr(in[i].gpas);
+
+		for (j = 0; j < in[i].nr_pages; j++, index++) {
+			u64 offset = (u64)j << PAGE_SHIFT, gpa;
+
+			if (get_user(gpa, &gpas[j]))
+				return -EFAULT;
+			r = gm_load_page(seal, index, in[i].va + offset,
+					 in[i].kind, gpa,
+					 in[i].content ? in[i].content + offset : 0);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static void gm_write_hypercall(struct gm_seal *seal, u64 va)
+{
+	const struct gm_region *region = gm_find_region(seal, va);
+	struct gm_page *p = &seal->pages[region->first +
+					 ((va - region->va) >> PAGE_SHIFT)];
+
+	memcpy(page_address(p->page) + offset_in_page(va),
+	       kvm_x86_ops.gm->hypercall, GM_HYPERCALL_LEN);
+}
+
+static int gm_load_gate(struct gm_seal *seal, u32 nr, u32 *seen)
+{
+	struct kvm_gm_gate *gate = &seal->gates[nr];
+	u32 in = KVM_GM_REGION_TEXT;
+
+	if (nr && gate->insn < gate[-1].insn + GM_HYPERCALL_LEN)
+		return -EINVAL;
+	if (offset_in_page(gate->insn) > PAGE_SIZE - GM_HYPERCALL_LEN)
+		return -EINVAL;
+	if (gate->reserved || gate->stack_words > 16)
+		return -EINVAL;
+	if (gate->flags & ~(KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT))
+		return -EINVAL;
+	if (gate->flags && gate->kind != KVM_GM_GATE_IN_CALL)
+		return -EINVAL;
+
+	switch (gate->kind) {
+	case KVM_GM_GATE_IN_CALL:
+		in = KVM_GM_REGION_GATES;
+		if (!gm_in_region(seal, gate->target, KVM_GM_REGION_TEXT))
+			return -EINVAL;
+		break;
+	case KVM_GM_GATE_IN_RETURN:
+		in = KVM_GM_REGION_GATES;
+		seal->in_return = nr;
+		break;
+	case KVM_GM_GATE_RESUME:
+		in = KVM_GM_REGION_GATES;
+		seal->resume = nr;
+		break;
+	case KVM_GM_GATE_OUT_CALL:
+		if (gm_find_region(seal, gate->target))
+			return -EINVAL;
+		break;
+	case KVM_GM_GATE_OUT_CALL_INDIRECT:
+		break;
+	case KVM_GM_GATE_OUT_RETURN:
+		seal->out_return = nr;
+		break;
+	default:
+		return -EINVAL;
+	}
+	seen[gate->kind]++;
+
+	if (!gm_in_region(seal, gate->insn, in))
+		return -EINVAL;
+	gm_write_hypercall(seal, gate->insn);
+	return 0;
+}
+
+static int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg)
+{
+	u32 seen[KVM_GM_GATE_OUT_RETURN + 1] = {};
+	void *in;
+	u32 i;
+	int r;
+
+	if (!arg->nr_gates)
+		return -EINVAL;
+	if (arg->nr_gates > KVM_GM_MAX_GATES)
+		return -E2BIG;
+
+	in = vmemdup_array_user(u64_to_user_ptr(arg->gates), arg->nr_gates,
+				sizeof(*seal->gates));
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	seal->gates = in;
+	seal->nr_gates = arg->nr_gates;
+
+	for (i = 0; i < seal->nr_gates; i++) {
+		r = gm_load_gate(seal, i, seen);
+		if (r)
+			return r;
+	}
+	if (seen[KVM_GM_GATE_IN_RETURN] != 1 || seen[KVM_GM_GATE_RESUME] != 1 ||
+	    seen[KVM_GM_GATE_OUT_RETURN] != 1)
+		return -EINVAL;
+
+	seal->trampoline = arg->trampoline;
+	seal->ret = arg->ret;
+	if (seal->trampoline + 3 != seal->gates[seal->in_return].insn ||
+	    !gm_in_region(seal, seal->trampoline, KVM_GM_REGION_GATES) ||
+	    !gm_in_region(seal, seal->ret, KVM_GM_REGION_GATES))
+		return -EINVAL;
+	return 0;
+}
+
+static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
+{
+	void *in;
+	u32 i;
+
+	if (arg->nr_frames > KVM_GM_MAX_FRAMES)
+		return -E2BIG;
+	if (!arg->nr_frames)
+		return 0;
+
+	in = vmemdup_array_user(u64_to_user_ptr(arg->frames), arg->nr_frames,
+				sizeof(*seal->frames));
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	seal->frames = in;
+	seal->nr_frames = arg->nr_frames;
+
+	for (i = 0; i < seal->nr_frames; i++) {
+		struct kvm_gm_frame *frame = &seal->frames[i];
+
+		if (i && frame->ret <= frame[-1].ret)
+			return -EINVAL;
+		if (!IS_ALIGNED(frame->size, 8) || frame->size >= seal->stack_size)
+			return -EINVAL;
+		if ((u32)frame->window + frame->window_len > frame->size)
+			return -EINVAL;
+		if (!gm_in_region(seal, frame->ret, KVM_GM_REGION_TEXT))
+			return -EINVAL;
+		if (frame->window_len)
+			seal->has_windows = true;
+	}
+	return 0;
+}
+
+static int gm_alloc_activations(struct gm_seal *seal)
+{
+	u32 i;
+
+	seal->acts = kvcalloc(seal->nr_acts, sizeof(*seal->acts),
+			      GFP_KERNEL_ACCOUNT);
+	if (!seal->acts)
+		return -ENOMEM;
+
+	for (i = 0; seal->has_windows && i < seal->nr_acts; i++) {
+		struct gm_activation *act = &seal->acts[i];
+
+		act->shadow = kvzalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
+		act->synced = bitmap_zalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
+		if (!act->shadow || !act->synced)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void gm_free_seal(struct kref *ref)
+{
+	struct gm_seal *seal = container_of(ref, struct gm_seal, ref);
+	u32 i;
+
+	for (i = 0; i < seal->nr_pages && seal->pages; i++) {
+		if (!seal->pages[i].page)
+			continue;
+		clear_highpage(seal->pages[i].page);
+		__free_page(seal->pages[i].page);
+	}
+	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
+		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
+		bitmap_free(seal->acts[i].synced);
+	}
+	gm_free_tables(seal);
+	if (seal->id)
+		clear_bit(seal->id, seal->kvm->arch.gm->ids);
+	kvfree(seal->acts);
+	kvfree(seal->frames);
+	kvfree(seal->gates);
+	kvfree(seal->gfns);
+	kvfree(seal->pages);
+	kfree(seal->regions);
+	kvfree(seal);
+}
+
+void gm_put_seal(struct gm_seal *seal)
+{
+	kref_put(&seal->ref, gm_free_seal);
+}
+
+static void gm_zap(struct gm_seal *seal)
+{
+	u32 i;
+
+	for (i = 0; i < seal->nr_pages; i++)
+		kvm_zap_gfn_range(seal->kvm, seal->gfns[i], seal->gfns[i] + 1);
+}
+
+/*
+ * What backs a frame changes only between these two, so that a fault which
+ * looked before does not map what it saw after.
+ */
+static void gm_invalidate_begin(struct gm_seal *seal)
+{
+	struct kvm *kvm = seal->kvm;
+	u32 i;
+
+	write_lock(&kvm->mmu_lock);
+	kvm_mmu_invalidate_begin(kvm);
+	for (i = 0; i < seal->nr_pages; i++)
+		kvm_mmu_invalidate_range_add(kvm, seal->gfns[i], seal->gfns[i] + 1);
+	write_unlock(&kvm->mmu_lock);
+}
+
+static void gm_invalidate_end(struct gm_seal *seal)
+{
+	write_lock(&seal->kvm->mmu_lock);
+	kvm_mmu_invalidate_end(seal->kvm);
+	write_unlock(&seal->kvm->mmu_lock);
+}
+
+static void gm_zap_aperture(struct gm_seal *seal)
+{
+	kvm_zap_gfn_range(seal->kvm, seal->aperture,
+			  seal->aperture + GM_MAX_TABLES);
+}
+
+/* Take the first @n frames back from the seal. */
+static void gm_remove_pages(struct gm *gm, struct gm_seal *seal, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		xa_erase(&gm->pages, seal->gfns[i]);
+	gm_zap(seal);
+}
+
+static int gm_insert_pages(struct gm *gm, struct gm_seal *seal)
+{
+	u32 i;
+	int r = 0;
+
+	for (i = 0; i < seal->nr_pages; i++)
+		if (!kvm_is_visible_gfn(seal->kvm, seal->gfns[i]))
+			return -EFAULT;
+
+	gm_invalidate_begin(seal);
+	for (i = 0; i < seal->nr_pages && !r; i++)
+		r = xa_insert(&gm->pages, seal->gfns[i], &seal->pages[i],
+			      GFP_KERNEL_ACCOUNT);
+	if (r)
+		gm_remove_pages(gm, seal, i - 1);
+	else
+		gm_zap(seal);
+	gm_invalidate_end(seal);
+
+	/* A vCPU may still be looking at what was inserted. */
+	if (r)
+		synchronize_srcu(&seal->kvm->srcu);
+	return r;
+}
+
+static int gm_find_id(struct gm *gm, struct gm_seal *seal)
+{
+	struct kvm *kvm = seal->kvm;
+	u32 i;
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *other =
+			rcu_dereference_protected(gm->seals[i],
+						  lockdep_is_held(&kvm->slots_lock));
+
+		if (other && gm_regions_overlap(seal, other))
+			return -EEXIST;
+	}
+
+	/* An id, and with it a view's roots, is free when the seal is freed. */
+	i = find_next_zero_bit(gm->ids, KVM_GM_MAX_SEALS + 1, 1);
+	if (i > KVM_GM_MAX_SEALS)
+		return -ENOSPC;
+	set_bit(i, gm->ids);
+	seal->id = i;
+	return 0;
+}
+
+int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
+{
+	struct gm *gm = kvm->arch.gm;
+	struct gm_seal *seal;
+	int r;
+
+	if (arg->size != sizeof(*arg) || memchr_inv(arg->reserved, 0, sizeof(arg->reserved)) ||
+	    strnlen(arg->name, sizeof(arg->name)) == sizeof(arg->name) ||
+	    !arg->stack_pages || arg->stack_pages > 16)
+		return -EINVAL;
+
+	seal = kvzalloc(sizeof(*seal), GFP_KERNEL_ACCOUNT);
+	if (!seal)
+		return -ENOMEM;
+	kref_init(&seal->ref);
+	mutex_init(&seal->table_lock);
+	spin_lock_init(&seal->out_lock);
+	seal->kvm = kvm;
+	memcpy(seal->name, arg->name, sizeof(seal->name));
+
+	r = gm_load_regions(seal, arg);
+	if (!r)
+		r = gm_load_gates(seal, arg);
+	if (!r)
+		r = gm_load_frames(seal, arg);
+	if (!r)
+		r = gm_alloc_activations(seal);
+	if (r)
+		goto out;
+
+	/* Also keeps memslots, and roots being torn down, from changing. */
+	mutex_lock(&kvm->slots_lock);
+	r = gm_find_id(gm, seal);
+	if (!r)
+		r = gm_build_tables(seal);
+	if (r)
+		goto out_unlock;
+
+	/* No vCPU may use what was mapped at these frames before. */
+	gm_zap_aperture(seal);
+	r = gm_insert_pages(gm, seal);
+	if (r)
+		goto out_unlock;
+
+	rcu_assign_pointer(gm->seals[seal->id], seal);
+	WRITE_ONCE(gm->nr_seals, gm->nr_seals + 1);
+	arg->id = seal->id;
+	mutex_unlock(&kvm->slots_lock);
+	return 0;
+
+out_unlock:
+	mutex_unlock(&kvm->slots_lock);
+out:
+	gm_put_seal(seal);
+	return r;
+}
+
+/*
+ * vCPUs that are inside leave before they run the guest again. Returns
+ * -ENOENT if somebody else unsealed it already. The caller holds a reference
+ * and kvm->slots_lock, and does not hold kvm->srcu.
+ */
+static int gm_unseal_locked(struct gm_seal *seal)
+{
+	struct kvm *kvm = seal->kvm;
+	struct gm *gm = kvm->arch.gm;
+	u32 i;
+
+	if (rcu_access_pointer(gm->seals[seal->id]) != seal)
+		return -ENOENT;
+
+	RCU_INIT_POINTER(gm->seals[seal->id], NULL);
+	WRITE_ONCE(gm->nr_seals, gm->nr_seals - 1);
+	WRITE_ONCE(seal->dead, true);
+
+	gm_invalidate_begin(seal);
+	gm_remove_pages(gm, seal, seal->nr_pages);
+	gm_invalidate_end(seal);
+	kvm_make_all_cpus_request(kvm, KVM_REQ_GM);
+
+	/* After this nobody faults in the view: __gm_page_fault() sees `dead'. */
+	synchronize_srcu(&kvm->srcu);
+	gm_zap_aperture(seal);
+
+	gm_fill_query(seal, &gm->ended[seal->id]);
+	gm->ended[seal->id].flags = KVM_GM_QUERY_F_ENDED;
+
+	/* References may last until the vCPUs leave; the contents do not. */
+	for (i = 0; i < seal->nr_pages; i++)
+		clear_highpage(seal->pages[i].page);
+	gm_put_seal(seal);
+	return 0;
+}
+
+int gm_unseal(struct gm_seal *seal)
+{
+	guard(mutex)(&seal->kvm->slots_lock);
+
+	return gm_unseal_locked(seal);
+}
+
+int gm_unseal_id(struct kvm *kvm, u32 id)
+{
+	struct gm_seal *seal;
+
+	if (!id || id > KVM_GM_MAX_SEALS)
+		return -EINVAL;
+
+	guard(mutex)(&kvm->slots_lock);
+
+	seal = rcu_dereference_protected(kvm->arch.gm->seals[id],
+					 lockdep_is_held(&kvm->slots_lock));
+	return seal ? gm_unseal_locked(seal) : -ENOENT;
+}

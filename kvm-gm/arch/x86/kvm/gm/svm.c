@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: the SVM side of the vendor boundary (vendor.h).
+ */
+#include <asm/svm.h>
+
+#include "gm/hooks.h"
+#include "gm/svm.h"
+#include "gm/vendor.h"
+#include "svm/svm.h"
+#include "x86.h"
+
+static void gm_svm_intercept(struct kvm_vcpu *vcpu, bool inside)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u32 *intercepts = &svm->vmcb01.ptr->control.intercepts[INTERCEPT_EXCEPTION];
+
+	if (inside) {
+		/* KVM's step to the end of an NMI would step the module. */
+		if (svm->nmi_singlestep) {
+			svm->nmi_singlestep = false;
+			svm->vmcb->save.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
+			kvm_make_request(KVM_REQ_EVENT, vcpu);
+		}
+		vcpu->arch.gm.vendor_saved = *intercepts;
+		*intercepts = ~0;
+	} else {
+		*intercepts = vcpu->arch.gm.vendor_saved;
+	}
+	recalc_intercepts(svm);
+}
+
+static void gm_svm_flush(struct kvm_vcpu *vcpu)
+{
+	/* One ASID for all views: a nested CR3 does not tag translations. */
+	kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+}
+
+const struct gm_vendor_ops gm_svm_ops = {
+	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
+	.intercept	= gm_svm_intercept,
+	.flush		= gm_svm_flush,
+};
+
+static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit)
+{
+	struct vmcb *vmcb = svm->vmcb;
+
+	exit->class = GM_EXIT_EXCEPTION;
+	exit->vector = exit->code - SVM_EXIT_EXCP_BASE;
+	exit->has_error_code = x86_exception_has_error_code(exit->vector);
+	exit->error_code = vmcb->control.exit_info_1;
+
+	switch (exit->vector) {
+	case PF_VECTOR:
+		/* The host's hypervisor may tell this host of its own paging. */
+		if (svm->vcpu.arch.apf.host_apf_flags)
+			exit->class = GM_EXIT_HOST;
+		exit->payload = vmcb->control.exit_info_2;
+		break;
+	case DB_VECTOR:
+		/* KVM's own steps, or the debugger's, are not the guest's. */
+		if (svm->nmi_singlestep || svm->vcpu.guest_debug)
+			exit->class = GM_EXIT_HOST;
+		exit->payload = vmcb->save.dr6 ^ DR6_ACTIVE_LOW;
+		break;
+	case MC_VECTOR:
+		exit->class = GM_EXIT_HOST;
+		break;
+	}
+}
+
+int gm_svm_handle_exit(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct gm_exit exit = {
+		.class = GM_EXIT_OTHER,
+		.code = svm->vmcb->control.exit_code,
+	};
+
+	switch (exit.code) {
+	case SVM_EXIT_INTR:
+	case SVM_EXIT_NMI:
+	case SVM_EXIT_SMI:
+	case SVM_EXIT_INIT:
+	case SVM_EXIT_VINTR:
+	case SVM_EXIT_SHUTDOWN:
+		exit.class = GM_EXIT_HOST;
+		break;
+	case SVM_EXIT_PAUSE:
+		/* F3 90, so that nobody need decode it. */
+		svm->next_rip = kvm_rip_read(vcpu) + 2;
+		exit.class = GM_EXIT_HOST;
+		break;
+	case SVM_EXIT_NPF:
+		exit.class = GM_EXIT_MEMORY;
+		break;
+	case SVM_EXIT_VMMCALL:
+		exit.class = GM_EXIT_HYPERCALL;
+		break;
+	case SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + 31:
+		gm_svm_classify_exception(svm, &exit);
+		break;
+	}
+	return gm_handle_exit(vcpu, &exit);
+}

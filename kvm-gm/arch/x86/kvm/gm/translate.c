@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: the frozen translation (I6).
+ *
+ * Inside a module the CPU walks page tables that KVM owns. They lie at guest
+ * frames (the aperture) that exist in the module's view only. Entries on the
+ * way to the module's own pages are frozen at the seal; every other kernel
+ * entry is borrowed from the guest's tables when it is first missing. What
+ * is borrowed above the module's own tables points at tables of the guest's,
+ * so it follows them by itself; what is borrowed beside the module's own
+ * pages is a copy, and is given back whenever a vCPU leaves.
+ */
+#include "gm/gm.h"
+#include "mmu.h"
+
+#define GM_ENTRY_TABLE	(PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_ACCESSED_MASK)
+#define GM_ENTRY_PAGE	(GM_ENTRY_TABLE | PT_DIRTY_MASK)
+#define GM_ENTRY_ADDR	GENMASK_ULL(51, PAGE_SHIFT)
+#define GM_ENTRY_STATUS	(PT_ACCESSED_MASK | PT_DIRTY_MASK)
+
+static unsigned int gm_index(u64 va, int level)
+{
+	return (va >> (PAGE_SHIFT + 9 * (level - 1))) & 511;
+}
+
+static u64 gm_table_base(u64 va, int level)
+{
+	return va & ~((1ULL << (PAGE_SHIFT + 9 * level)) - 1);
+}
+
+static struct gm_table *gm_find_table(struct gm_seal *seal, u64 va, int level)
+{
+	u64 base = gm_table_base(va, level);
+	int i;
+
+	for (i = 0; i < seal->nr_tables; i++)
+		if (seal->tables[i].level == level && seal->tables[i].base == base)
+			return &seal->tables[i];
+	return NULL;
+}
+
+static struct gm_table *gm_new_table(struct gm_seal *seal, u64 va, int level)
+{
+	struct gm_table *table;
+
+	if (seal->nr_tables == GM_MAX_TABLES)
+		return ERR_PTR(-E2BIG);
+
+	table = &seal->tables[seal->nr_tables];
+	table->entries = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!table->entries)
+		return ERR_PTR(-ENOMEM);
+	table->level = level;
+	table->base = gm_table_base(va, level);
+	seal->nr_tables++;
+	return table;
+}
+
+static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
+{
+	struct gm_table *table = &seal->tables[0];
+	int level;
+
+	for (level = 4; level > 1; level--) {
+		struct gm_table *next = gm_find_table(seal, va, level - 1);
+		unsigned int i = gm_index(va, level);
+
+		if (!next) {
+			next = gm_new_table(seal, va, level - 1);
+			if (IS_ERR(next))
+				return PTR_ERR(next);
+			table->entries[i] = gfn_to_gpa(seal->aperture + (next - seal->tables)) |
+					    GM_ENTRY_TABLE;
+			__set_bit(i, table->frozen);
+		}
+		table = next;
+	}
+
+	/* Second-level permissions tell read-only and executable pages. */
+	table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | GM_ENTRY_PAGE;
+	__set_bit(gm_index(va, 1), table->frozen);
+	return 0;
+}
+
+/* For all of seal->pages. On error the caller frees the seal. */
+int gm_build_tables(struct gm_seal *seal)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(seal->kvm, 0);
+	struct gm_table *root;
+	int i, r, idx;
+
+	if (!vcpu)
+		return -EINVAL;
+
+	/*
+	 * Half the guest's physical address space is far above any memory; 46
+	 * bits are within what four levels of second-level tables map.
+	 */
+	seal->aperture = gpa_to_gfn(1ULL << (min(cpuid_maxphyaddr(vcpu), 46) - 1)) +
+			 seal->id * GM_MAX_TABLES;
+
+	root = gm_new_table(seal, 0, 4);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+
+	for (i = 0; i < seal->nr_pages; i++) {
+		r = gm_freeze(seal, seal->pages[i].va, seal->gfns[i]);
+		if (r)
+			return r;
+	}
+
+	idx = srcu_read_lock(&seal->kvm->srcu);
+	for (i = 0, r = 0; i < seal->nr_tables && !r; i++)
+		if (gfn_to_memslot(seal->kvm, seal->aperture + i))
+			r = -EEXIST;
+	srcu_read_unlock(&seal->kvm->srcu, idx);
+	return r;
+}
+
+void gm_free_tables(struct gm_seal *seal)
+{
+	int i;
+
+	for (i = 0; i < seal->nr_tables; i++)
+		free_page((unsigned long)seal->tables[i].entries);
+	seal->nr_tables = 0;
+}
+
+/* The entry for @va at @level in the guest's own tables; 0 if there is none. */
+static u64 gm_guest_entry(struct kvm_vcpu *vcpu, u64 va, int level)
+{
+	u64 entry = vcpu->arch.gm.guest_cr3;
+	int l;
+
+	for (l = 4; l >= level; l--) {
+		gpa_t gpa = (entry & GM_ENTRY_ADDR) + gm_index(va, l) * sizeof(u64);
+
+		if (kvm_vcpu_read_guest(vcpu, gpa, &entry, sizeof(entry)) ||
+		    !(entry & PT_PRESENT_MASK))
+			return 0;
+		if (l > level && (entry & PT_PAGE_SIZE_MASK))
+			return 0;
+	}
+	return entry;
+}
+
+static void gm_give_back(struct gm_seal *seal)
+{
+	lockdep_assert_held(&seal->table_lock);
+	while (seal->nr_borrowed)
+		WRITE_ONCE(*seal->borrowed[--seal->nr_borrowed], 0);
+}
+
+/*
+ * The CPU found no translation for @va while inside. True: there is a new one
+ * from the guest's tables, try again. False: the fault is the module's.
+ */
+bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
+{
+	struct gm_seal *seal = vcpu->arch.gm.seal;
+	struct gm_table *table = &seal->tables[0];
+	unsigned int i;
+	u64 entry;
+	int level;
+
+	/* Modules reach user memory through the kernel, never by themselves. */
+	if (va >> 47 != 0x1ffff)
+		return false;
+
+	for (level = 4; test_bit(gm_index(va, level), table->frozen); level--) {
+		if (level == 1)
+			return false;
+		table = gm_find_table(seal, va, level - 1);
+		if (WARN_ON_ONCE(!table))
+			return false;
+	}
+
+	i = gm_index(va, level);
+	entry = gm_guest_entry(vcpu, va, level);
+	if (!entry)
+		return false;
+
+	guard(mutex)(&seal->table_lock);
+
+	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS))
+		return false;
+
+	if (level < 4 && !READ_ONCE(table->entries[i])) {
+		if (seal->nr_borrowed == GM_MAX_BORROWED)
+			gm_give_back(seal);
+		seal->borrowed[seal->nr_borrowed++] = &table->entries[i];
+	}
+	WRITE_ONCE(table->entries[i], entry);
+	kvm_x86_ops.gm->flush(vcpu);
+	return true;
+}
+
+/* A vCPU left: what was copied beside the module's pages may change now. */
+void gm_return_borrowed(struct gm_seal *seal)
+{
+	if (!READ_ONCE(seal->nr_borrowed))
+		return;
+
+	guard(mutex)(&seal->table_lock);
+	gm_give_back(seal);
+}

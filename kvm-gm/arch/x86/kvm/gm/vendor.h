@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guarded modules: the boundary between the core and SVM or VMX.
+ *
+ * The vendor side knows neither modules nor gates; the core knows neither
+ * VMCB nor VMCS. kvm_x86_ops.gm points at the vendor's operations, NULL where
+ * there are none yet (then KVM_CAP_GM is not offered).
+ */
+#ifndef __KVM_X86_GM_VENDOR_H
+#define __KVM_X86_GM_VENDOR_H
+
+#include <linux/kvm_host.h>
+
+#define GM_HYPERCALL_LEN	3
+
+struct gm_vendor_ops {
+	/* The hypercall instruction that always exits on this CPU. */
+	u8 hypercall[GM_HYPERCALL_LEN];
+
+	/*
+	 * After: with @inside, every exception exits, and nothing is delivered
+	 * by hardware without an exit. Without, what it was before.
+	 */
+	void (*intercept)(struct kvm_vcpu *vcpu, bool inside);
+
+	/*
+	 * After: translations cached under another view are not used on the
+	 * next VM-entry of this vCPU.
+	 */
+	void (*flush)(struct kvm_vcpu *vcpu);
+};
+
+/* What the vendor's exit handler found while the vCPU was inside. */
+enum gm_exit_class {
+	GM_EXIT_HOST,		/* no business of the guest's: stock handling */
+	GM_EXIT_HYPERCALL,	/* stock handling, which calls gm_hypercall() */
+	GM_EXIT_MEMORY,		/* second-level fault: stock handling */
+	GM_EXIT_EXCEPTION,	/* vector, error code, payload below */
+	GM_EXIT_OTHER,		/* a violation; code is the vendor's exit code */
+};
+
+struct gm_exit {
+	enum gm_exit_class class;
+	u64 code;
+	u8  vector;
+	bool has_error_code;
+	u32 error_code;
+	u64 payload;		/* #PF: linear address; #DB: DR6 */
+};
+
+/*
+ * Called by the vendor for every exit while inside. Returns GM_CONTINUE for
+ * stock handling, or what the exit handler is to return.
+ */
+int gm_handle_exit(struct kvm_vcpu *vcpu, const struct gm_exit *exit);
+
+#endif /* __KVM_X86_GM_VENDOR_H */

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: views (I2, I4, I5).
+ *
+ * A view is a second-level page table of its own, told apart by role.view.
+ * This file switches a vCPU between views and decides which page backs a
+ * guest frame in a view, and with which permissions. View 0 is the guest's;
+ * in a module's view nothing but its sealed text is executable.
+ */
+#include "gm/gm.h"
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/spte.h"
+
+static void gm_switch_view(struct kvm_vcpu *vcpu, u32 view, u64 cr3)
+{
+	vcpu->arch.gm.view = view;
+	vcpu->arch.mmu->root_role.view = view;
+
+	vcpu->arch.cr3 = cr3;
+	kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
+
+	/*
+	 * Served before the next VM-entry also when events are being injected:
+	 * vcpu_enter_guest() then sees a request and cancels the injection.
+	 */
+	kvm_mmu_new_pgd(vcpu, 0);
+	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	kvm_x86_ops.gm->flush(vcpu);
+}
+
+/* Raise privilege. The caller has checked everything (I1). */
+void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+		   struct gm_activation *act)
+{
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+
+	kref_get(&seal->ref);
+	v->seal = seal;
+	v->act = act;
+	v->guest_cr3 = kvm_read_cr3(vcpu);
+	v->guest_dr7 = vcpu->arch.dr7;
+
+	gm_switch_view(vcpu, seal->id, gfn_to_gpa(seal->aperture));
+
+	/* The guest has no business setting breakpoints inside. */
+	if (v->guest_dr7 & DR7_BP_EN_MASK)
+		kvm_set_dr(vcpu, 7, DR7_FIXED_1);
+	kvm_x86_call(set_interrupt_shadow)(vcpu, 0);
+	kvm_x86_ops.gm->intercept(vcpu, true);
+}
+
+/* Drop privilege. Registers are the caller's business. */
+void gm_leave_view(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+	struct gm_seal *seal = v->seal;
+
+	gm_switch_view(vcpu, 0, v->guest_cr3);
+
+	if (v->guest_dr7 & DR7_BP_EN_MASK)
+		kvm_set_dr(vcpu, 7, v->guest_dr7);
+	kvm_x86_ops.gm->intercept(vcpu, false);
+
+	v->seal = NULL;
+	v->act = NULL;
+	gm_return_borrowed(seal);
+	gm_put_seal(seal);
+}
+
+void __gm_vcpu_update(struct kvm_vcpu *vcpu)
+{
+	struct gm_seal *seal = vcpu->arch.gm.seal;
+
+	if (!READ_ONCE(seal->dead))
+		return;
+
+	gm_abandon(vcpu);
+	kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
+}
+
+/*
+ * What the vCPU's view may do with @gfn: GM_* permissions, and in @page the
+ * KVM-owned page that backs it, NULL if it is the guest's.
+ */
+static u8 gm_lookup(struct kvm_vcpu *vcpu, gfn_t gfn, struct page **page,
+		    struct gm_page **sealed)
+{
+	struct gm_seal *inside = vcpu->arch.gm.seal;
+	struct gm *gm = vcpu->kvm->arch.gm;
+	u8 outside = GM_R | GM_W | (inside ? 0 : GM_X);
+	struct gm_page *p;
+
+	*page = NULL;
+	*sealed = NULL;
+
+	if (inside && gfn - inside->aperture < inside->nr_tables) {
+		*page = virt_to_page(inside->tables[gfn - inside->aperture].entries);
+		return GM_R | GM_W;	/* the walker sets A and D */
+	}
+
+	p = xa_load(&gm->pages, gfn);
+	if (!p)
+		return outside;
+
+	if (p->seal == inside) {
+		*sealed = p;
+		*page = p->page;
+		return p->module;
+	}
+
+	if (p->mirrored)
+		return outside & ~GM_X;
+
+	*sealed = p;
+	*page = p->page;
+	return p->guest & outside;
+}
+
+/* The gate that leads to the function at @va: the one that was bypassed. */
+static u32 gm_bypassed_gate(struct gm_seal *seal, u64 va)
+{
+	const struct gm_region *region = gm_find_region(seal, va);
+	u32 i, nearest = KVM_GM_NO_GATE;
+	u64 best = 0;
+
+	for (i = 0; i < seal->nr_gates && region; i++) {
+		struct kvm_gm_gate *gate = &seal->gates[i];
+
+		if (gate->kind == KVM_GM_GATE_IN_CALL &&
+		    gate->target >= max(best, region->va) && gate->target <= va) {
+			best = gate->target;
+			nearest = i;
+		}
+	}
+	return nearest;
+}
+
+int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
+{
+	struct gm_seal *inside = vcpu->arch.gm.seal;
+	enum kvm_gm_violation kind;
+	struct gm_page *sealed;
+	struct gm_seal *seal;
+	struct page *page;
+	u32 gate;
+	u64 addr;
+	u8 need;
+
+	/* KVM_REQ_GM is pending and takes the vCPU out. */
+	if (inside && READ_ONCE(inside->dead))
+		return 1;
+
+	/* The CPU may pass the fetch on to its walk of the guest's tables. */
+	if ((error_code & PFERR_FETCH_MASK) && !(error_code & PFERR_GUEST_PAGE_MASK))
+		need = GM_X;
+	else if (error_code & PFERR_WRITE_MASK)
+		need = GM_W;
+	else
+		need = GM_R;
+
+	if (gm_lookup(vcpu, gpa_to_gfn(gpa), &page, &sealed) & need)
+		return GM_CONTINUE;
+
+	if (need == GM_X) {
+		kind = inside ? KVM_GM_V_ESCAPE : KVM_GM_V_EXEC;
+		addr = kvm_rip_read(vcpu);
+	} else {
+		kind = inside ? KVM_GM_V_ACCESS : KVM_GM_V_WRITE;
+		addr = sealed ? sealed->va + offset_in_page(gpa) : 0;
+	}
+
+	seal = inside ?: sealed ? sealed->seal : NULL;
+	gate = seal ? gm_bypassed_gate(seal, addr) : KVM_GM_NO_GATE;
+	return gm_violation(vcpu, seal, kind, gate, addr, gpa);
+}
+
+/* The largest mapping around @gfn with no sealed frame and no table in it. */
+static u8 gm_max_level(struct kvm_vcpu *vcpu, gfn_t gfn, u8 level)
+{
+	struct gm_seal *inside = vcpu->arch.gm.seal;
+	struct gm *gm = vcpu->kvm->arch.gm;
+
+	for (; level > PG_LEVEL_4K; level--) {
+		gfn_t size = KVM_PAGES_PER_HPAGE(level);
+		unsigned long first = gfn & ~(size - 1);
+
+		/* The guest may have put memory around the aperture since. */
+		if (inside && first < inside->aperture + GM_MAX_TABLES &&
+		    inside->aperture < first + size)
+			continue;
+		if (!xa_find(&gm->pages, &first, first + size - 1, XA_PRESENT))
+			break;
+	}
+	return level;
+}
+
+bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct gm_page *sealed;
+	struct page *page;
+	u8 access;
+
+	access = gm_lookup(vcpu, fault->gfn, &page, &sealed);
+
+	if (!(access & GM_W))
+		fault->pte_denied |= ACC_WRITE_MASK;
+	if (!(access & GM_X))
+		fault->pte_denied |= ACC_EXEC_MASK;
+
+	if (!page) {
+		fault->max_level = gm_max_level(vcpu, fault->gfn, fault->max_level);
+		return false;
+	}
+
+	get_page(page);
+	fault->pfn = page_to_pfn(page);
+	fault->map_writable = access & GM_W;
+	fault->max_level = PG_LEVEL_4K;
+	if (!fault->slot)
+		fault->slot = &vcpu->kvm->arch.gm->slot;
+	return true;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: a violated check (I7).
+ *
+ * Drop privilege, then count and report, then act: the guest gets #GP(0)
+ * where it stands outside. Every check of the other files ends here.
+ */
+#include "gm/gm.h"
+
+/*
+ * Abandon the activation that the vCPU is inside of: its context is lost, and
+ * the guest finds itself at the resume gate on the stack it entered with.
+ */
+void gm_abandon(struct kvm_vcpu *vcpu)
+{
+	struct gm_activation *act = vcpu->arch.gm.act;
+	struct gm_seal *seal = vcpu->arch.gm.seal;
+	u64 rip = seal->gates[seal->resume].insn;
+	u64 sp = act->guest_sp;
+
+	gm_scrub_registers(vcpu, 0);
+	gm_release(act, GM_ACT_FREE);
+	gm_leave_view(vcpu);
+
+	kvm_rsp_write(vcpu, sp);
+	kvm_rip_write(vcpu, rip);
+}
+
+/*
+ * @seal is the module concerned, NULL if none. Returns what an exit handler
+ * returns to leave for userspace, which is told by KVM_EXIT_GM.
+ */
+int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa)
+{
+	struct kvm_gm_exit *exit = KVM_GM_EXIT(vcpu->run);
+	struct gm *gm = vcpu->kvm->arch.gm;
+	u64 rip = kvm_rip_read(vcpu);
+
+	/* The vCPU's own reference goes with its privilege. */
+	if (seal)
+		kref_get(&seal->ref);
+	if (gm_inside(vcpu))
+		gm_abandon(vcpu);
+
+	atomic64_inc(seal ? &seal->violations[kind] : &gm->violations[kind]);
+
+	vcpu->run->exit_reason = KVM_EXIT_GM;
+	memset(exit, 0, sizeof(*exit));
+	exit->type = KVM_GM_EXIT_VIOLATION;
+	exit->id = seal ? seal->id : 0;
+	exit->kind = kind;
+	exit->gate = gate;
+	exit->rip = rip;
+	exit->addr = addr;
+	exit->gpa = gpa;
+	if (seal)
+		gm_put_seal(seal);
+
+	kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
+	return 0;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Guarded modules on KVM: the interface between KVM and its userspace (QEMU).
+ *
+ * All of it is little-endian and 64-bit clean; every structure that crosses
+ * the ioctl boundary has an explicit size and reserved fields that must be
+ * zero. Kinds that also appear in images, monitors and tests (gates, regions,
+ * crossings, violations) are defined here and nowhere else.
+ *
+ * Use, on a VM file descriptor:
+ *
+ *	KVM_CHECK_EXTENSION(KVM_CAP_GM)		KVM_GM_API_VERSION, or 0
+ *	KVM_ENABLE_CAP(KVM_CAP_GM)		once, before the first vCPU
+ *	KVM_GM_SEAL				seal one loaded module
+ *	KVM_GM_UNSEAL				scrub and drop it again
+ *	KVM_GM_QUERY				counters of one sealed module
+ *
+ * and on a vCPU: KVM_RUN returns KVM_EXIT_GM with struct kvm_gm_exit at
+ * KVM_GM_EXIT(run).
+ */
+#ifndef _UAPI_LINUX_KVM_GM_H
+#define _UAPI_LINUX_KVM_GM_H
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+#define KVM_GM_API_VERSION	1
+
+/* Outside the range that upstream assigns. */
+#define KVM_CAP_GM		0x676d
+#define KVM_EXIT_GM		0x676d
+
+/*
+ * The one hypercall that a guest makes by number: the init gate of a module
+ * that is not sealed yet. Linux's KVM hypercall convention for the number
+ * (RAX) and the result (RAX, 0 or a negative errno); RDI holds the guest
+ * virtual address of struct gm_anchors (gm_image.h).
+ */
+#define KVM_GM_HC_SEAL		0x676d0001
+
+/* Limits. All are checked; exceeding one is -E2BIG. */
+#define KVM_GM_MAX_SEALS	31	/* views 1..31; view 0 is the guest */
+#define KVM_GM_MAX_REGIONS	64
+#define KVM_GM_MAX_PAGES	4096	/* over all regions of one module */
+#define KVM_GM_MAX_GATES	16384
+#define KVM_GM_MAX_FRAMES	65536
+#define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack */
+#define KVM_GM_NAME_LEN		64	/* with the terminating NUL */
+
+/*
+ * What a region (a page-aligned run of guest virtual addresses) holds, and so
+ * what each view may do with it.
+ *
+ *			guest view	module view
+ *	GATES		r-x		r--
+ *	TEXT		r--		r-x
+ *	RODATA		r--		r--
+ *	DATA		r--		rw-
+ *	STACK		guest's RAM	rw-	(private stacks; the guest's RAM
+ *						 is the mirror, see frames)
+ */
+enum kvm_gm_region_kind {
+	KVM_GM_REGION_GATES	= 1,
+	KVM_GM_REGION_TEXT	= 2,
+	KVM_GM_REGION_RODATA	= 3,
+	KVM_GM_REGION_DATA	= 4,
+	KVM_GM_REGION_STACK	= 5,
+};
+
+/*
+ * What control that reaches a gate's hypercall instruction means. IN_CALL,
+ * IN_RETURN and RESUME lie in a GATES region and are legal in the guest view
+ * only; the others lie in a TEXT region and are legal in the module's own
+ * view only.
+ */
+enum kvm_gm_gate_kind {
+	KVM_GM_GATE_IN_CALL		= 1,	/* target: module function */
+	KVM_GM_GATE_IN_RETURN		= 2,	/* one per module */
+	KVM_GM_GATE_RESUME		= 3,	/* one per module */
+	KVM_GM_GATE_OUT_CALL		= 4,	/* target: guest function */
+	KVM_GM_GATE_OUT_CALL_INDIRECT	= 5,	/* target: in R11 */
+	KVM_GM_GATE_OUT_RETURN		= 6,	/* one per module */
+};
+
+#define KVM_GM_GATE_F_INIT	(1 << 0)  /* IN_CALL: unseal if it returns < 0 (int) */
+#define KVM_GM_GATE_F_EXIT	(1 << 1)  /* IN_CALL: unseal when it returns */
+
+/* Border crossings, as counted and traced. */
+enum kvm_gm_crossing {
+	KVM_GM_IN_CALL		= 0,
+	KVM_GM_OUT_RETURN	= 1,
+	KVM_GM_OUT_CALL		= 2,
+	KVM_GM_IN_RETURN	= 3,
+	KVM_GM_EVENT_EXIT	= 4,	/* interrupt or exception delivered inside */
+	KVM_GM_RESUME		= 5,
+	KVM_GM_NR_CROSSINGS	= 6,
+};
+
+/* What a violation is. `rip' is always where the vCPU stood. */
+enum kvm_gm_violation {
+	KVM_GM_V_EXEC		= 1,	/* sealed page executed from outside; addr = target */
+	KVM_GM_V_WRITE		= 2,	/* sealed page written from outside; addr = where */
+	KVM_GM_V_HYPERCALL	= 3,	/* gate hypercall from outside any gate */
+	KVM_GM_V_GATE		= 4,	/* gate used in the wrong view or mode */
+	KVM_GM_V_RETURN		= 5,	/* in-return with no such activation */
+	KVM_GM_V_RESUME		= 6,	/* resume with no such activation */
+	KVM_GM_V_ENVIRONMENT	= 7,	/* insane state at an entry; addr = offending value */
+	KVM_GM_V_LIMIT		= 8,	/* no activation left */
+	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
+	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
+	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
+	KVM_GM_V_FRAME		= 12,	/* inside: private stack cannot be unwound */
+	KVM_GM_V_EMULATE	= 13,	/* inside: instruction emulation attempted */
+	KVM_GM_NR_VIOLATIONS	= 14,
+};
+
+#define KVM_GM_NO_GATE		(~0U)
+
+struct kvm_gm_region {
+	__u64 va;		/* guest virtual, page-aligned, canonical kernel half */
+	__u32 nr_pages;
+	__u32 kind;		/* enum kvm_gm_region_kind */
+	__u64 content;		/* user pointer to nr_pages * 4096 bytes, or 0: zeroes */
+	__u64 gpas;		/* user pointer to __u64[nr_pages]: where va is mapped */
+};
+
+struct kvm_gm_gate {
+	__u64 insn;		/* guest virtual address of the hypercall instruction */
+	__u64 target;		/* IN_CALL, OUT_CALL: where control goes; else 0 */
+	__u8  kind;		/* enum kvm_gm_gate_kind */
+	__u8  flags;		/* KVM_GM_GATE_F_* */
+	__u16 stack_words;	/* arguments on the stack, 8 bytes each, <= 16 */
+	__u32 reserved;		/* 0 */
+};
+
+/*
+ * One per call instruction in sealed text, sorted by `ret', unique: how to
+ * get from the stack pointer that the callee returns with to the caller's own
+ * return address, and which bytes between the two the guest may write while
+ * the thread is in an out-call (objects whose address the function takes).
+ * Return addresses and saved registers are never among them.
+ */
+struct kvm_gm_frame {
+	__u64 ret;		/* guest virtual address after the call instruction */
+	__u32 size;		/* bytes from SP after return to the next return address */
+	__u16 window;		/* first shared byte, from SP after return */
+	__u16 window_len;	/* bytes, 0: none; window + window_len <= size */
+};
+
+struct kvm_gm_seal {
+	__u32 size;		/* sizeof(struct kvm_gm_seal) */
+	__u32 id;		/* out: 1..KVM_GM_MAX_SEALS, the view */
+	char  name[KVM_GM_NAME_LEN];
+	__u32 nr_regions;
+	__u32 nr_gates;
+	__u32 nr_frames;
+	__u32 stack_pages;	/* of each private stack; STACK region is a multiple */
+	__u64 regions;		/* user pointer to struct kvm_gm_region[] */
+	__u64 gates;		/* user pointer to struct kvm_gm_gate[], sorted by insn; index = gate number */
+	__u64 frames;		/* user pointer to struct kvm_gm_frame[] */
+	__u64 trampoline;	/* guest virtual: `call *%r11' right before IN_RETURN's insn */
+	__u64 ret;		/* guest virtual: a `ret' in a GATES region */
+	__u64 reserved[4];	/* 0 */
+};
+
+struct kvm_gm_query {
+	__u32 size;		/* sizeof(struct kvm_gm_query) */
+	__u32 id;		/* in */
+	char  name[KVM_GM_NAME_LEN];
+	__u64 crossings[16];	/* by enum kvm_gm_crossing */
+	__u64 violations[32];	/* by enum kvm_gm_violation; whole-VM for those with no module */
+	__u32 nr_pages;
+	__u32 max_activations;
+	__u32 activations;	/* in use now */
+	__u32 nr_gates;
+	__u32 flags;		/* out: KVM_GM_QUERY_F_* */
+	__u32 reserved;
+};
+
+/* Unsealed; these are its last counters, until the id is given out again. */
+#define KVM_GM_QUERY_F_ENDED	(1 << 0)
+
+enum kvm_gm_exit_type {
+	KVM_GM_EXIT_SEAL	= 1,	/* init gate: seal, then set `ret' */
+	KVM_GM_EXIT_VIOLATION	= 2,	/* already acted upon; report it */
+	KVM_GM_EXIT_UNSEALED	= 3,	/* exit gate returned or init failed */
+};
+
+struct kvm_gm_exit {
+	__u32 type;		/* enum kvm_gm_exit_type */
+	__u32 id;		/* seal, 0: none */
+	__u32 kind;		/* VIOLATION: enum kvm_gm_violation */
+	__u32 gate;		/* VIOLATION: the gate used, or (EXEC, WRITE) the one
+				 * of the function at addr; or KVM_GM_NO_GATE */
+	__u64 rip;
+	__u64 addr;		/* SEAL: RDI (struct gm_anchors); VIOLATION: see the kind */
+	__u64 gpa;		/* VIOLATION: of addr, ~0: none */
+	__s64 ret;		/* SEAL: out from userspace, becomes RAX */
+};
+
+/* In the padding of struct kvm_run's union, so that its layout stays stock. */
+#define KVM_GM_EXIT(run)	((struct kvm_gm_exit *)(run)->padding)
+
+#define KVM_GM_SEAL	_IOWR(KVMIO, 0xf0, struct kvm_gm_seal)
+#define KVM_GM_UNSEAL	_IOW(KVMIO, 0xf1, __u32)
+#define KVM_GM_QUERY	_IOWR(KVMIO, 0xf2, struct kvm_gm_query)
+
+#endif /* _UAPI_LINUX_KVM_GM_H */
