@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How many arguments each gate and stub passes on the stack.
+ *
+ * A border crossing changes stacks, so KVM has to copy them. Out of the
+ * module: a prototype in BTF if there is one, else the values pushed right
+ * before the call, at most over all calls. Into the module: the highest word
+ * above its return address that the function touches, or that a function does
+ * to which it jumps. Copying too many is harmless, so variadic functions take
+ * what their calls push.
+ */
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "gmcc.h"
+
+#define MAX_WORDS	16
+#define ARG_REGISTERS	6
+
+/* Words on the stack by a prototype, -1: unknown or variadic. */
+static int prototype_words(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
+	unsigned int regs = 0, words = 0;
+
+	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	if (!t || !btf_is_func_proto(t))
+		return -1;
+	for (int i = 0; i < btf_vlen(t); i++) {
+		const struct btf_param *p = &btf_params(t)[i];
+		long long size = p->type ? btf__resolve_size(btf, p->type) : 0;
+		unsigned int n = (size + 7) / 8;
+
+		if (size <= 0)
+			return -1;
+		if (n <= 2 && regs + n <= ARG_REGISTERS)
+			regs += n;
+		else
+			words += n;
+	}
+	return words;
+}
+
+static unsigned int pushes_before(const struct sec *s, size_t call)
+{
+	int64_t top = frame_top(s, s->insns[call].off);
+	unsigned int words = 0;
+
+	while (call--) {
+		const struct insn *n = &s->insns[call];
+		const struct orc *orc = orc_at(s, n->off);
+
+		if (n->kind == INSN_CALL || n->kind == INSN_JMP || n->kind == INSN_JCC ||
+		    n->kind == INSN_RET || n->sp_write)
+			break;
+		if (n->kind != INSN_PUSH)
+			continue;
+		if (!orc || orc->sp_reg != ORC_REG_SP || -8 - orc->sp_offset >= top)
+			break;
+		words++;
+	}
+	return words;
+}
+
+/* The highest stack argument that a function itself touches, in words. */
+static void note_incoming(const struct sec *s, const struct insn *n)
+{
+	const struct orc *orc = n->sp_mem ? orc_at(s, n->off) : NULL;
+	struct sym *f = orc ? func_of(s, n->off) : NULL;
+	int64_t at;
+
+	if (!f || orc->sp_reg != ORC_REG_SP)
+		return;
+	at = n->sp_disp - orc->sp_offset;
+	if (at >= 0 && at / 8 + 1 > f->incoming)
+		f->incoming = at / 8 + 1;
+}
+
+/* A function needs what the functions need that it jumps to. */
+static bool spread_incoming(const struct sec *s, const struct insn *n)
+{
+	const struct sec *t = n->rel ? n->rel->sym->sec : s;
+	uint32_t target = n->rel ? n->rel->sym->value + n->rel->addend + 4 : n->target;
+	struct sym *from = func_of(s, n->off), *to = n->stub ? NULL : func_of(t, target);
+	unsigned int words = n->stub ? n->stub->stack_words : to ? to->incoming : 0;
+
+	if (!from || from == to || from->incoming >= words)
+		return false;
+	from->incoming = words;
+	return true;
+}
+
+static void note_out_call(const struct sec *s, size_t i)
+{
+	struct insn *n = &s->insns[i];
+	const struct sym *f = func_of(s, n->off);
+	unsigned int words;
+
+	if (!n->stub || n->stub->fixed_words)
+		return;
+	words = n->kind == INSN_CALL ? pushes_before(s, i) : f ? f->incoming : 0;
+	if (words > n->stub->stack_words)
+		n->stub->stack_words = words;
+}
+
+static void for_each_insn(struct obj *o, void (*fn)(const struct sec *, const struct insn *))
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
+			fn(o->secs[i], &o->secs[i]->insns[j]);
+}
+
+static void read_prototypes(struct obj *o)
+{
+	struct btf *btf;
+
+	libbpf_set_print(NULL);
+	btf = btf__parse(o->opt->btf, NULL);
+	if (libbpf_get_error(btf))
+		die(o->opt->btf, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
+	for (size_t i = 0; i < o->nr_stubs; i++) {
+		struct stub *st = o->stubs[i];
+		int words = st->target ? prototype_words(btf, st->name) : -1;
+
+		if (words >= 0) {
+			st->stack_words = words;
+			st->fixed_words = true;
+		}
+	}
+	btf__free(btf);
+}
+
+void args_count(struct obj *o)
+{
+	bool changed;
+
+	if (o->opt->btf)
+		read_prototypes(o);
+	for_each_insn(o, note_incoming);
+	do {
+		changed = false;
+		for (size_t i = 1; i < o->nr_secs; i++) {
+			struct sec *s = o->secs[i];
+
+			for (size_t j = 0; j < s->nr_insns; j++) {
+				if (s->insns[j].kind == INSN_JMP || s->insns[j].kind == INSN_JCC)
+					changed |= spread_incoming(s, &s->insns[j]);
+				note_out_call(s, j);
+			}
+		}
+	} while (changed);
+
+	for (size_t i = 0; i < o->nr_gates; i++) {
+		struct gate *g = o->gates[i];
+
+		g->stack_words = func_at(g->sec, g->off)->incoming;
+		if (g->stack_words > MAX_WORDS)
+			refuse(o, g->sec, g->off, "%u arguments on the stack, more than %d. Pass a structure.",
+			       g->stack_words, MAX_WORDS);
+	}
+	for (size_t i = 0; i < o->nr_stubs; i++)
+		if (o->stubs[i]->stack_words > MAX_WORDS)
+			refuse(o, o->s_stubs, o->stubs[i]->slot,
+			       "calls of %s pass %u arguments on the stack, more than %d. Pass a structure.",
+			       o->stubs[i]->name, o->stubs[i]->stack_words, MAX_WORDS);
+	refused_exit(o);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * gmcc's own declarations: the object in memory, and what each file offers.
+ *
+ * An input object is read once (elf_in.c) into struct obj; every later pass
+ * changes that structure and nothing else; emit.c writes it out. Sections,
+ * symbols and relocations point at one another, so that nothing has to be
+ * renumbered before emit.c does so.
+ *
+ * Memory comes from one arena (util.c) and lives until the process ends.
+ */
+#ifndef GMCC_H
+#define GMCC_H
+
+#include <elf.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <gm_image.h>
+
+#define GMCC_VERSION	"0.1"
+
+#define GM_PAGE		4096ULL
+#define GM_SLOT		16		/* bytes of one gate or stub */
+
+#define EXIT_REFUSED	1
+#define EXIT_USAGE	2
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define PRINTF(f, a)	__attribute__((format(printf, f, a)))
+
+/* What becomes of a section. */
+enum role {
+	ROLE_KEEP,	/* the guest's, as it is; shared if sealed text refers to it */
+	ROLE_DROP,	/* not in the image */
+	ROLE_TEXT,	/* sealed, by enum kvm_gm_region_kind */
+	ROLE_RODATA,
+	ROLE_DATA,
+	ROLE_GATES,
+	ROLE_STACK,
+};
+
+struct sym {
+	const char *name;
+	struct sec *sec;	/* NULL: undefined or special */
+	uint64_t value, size;
+	unsigned int index;	/* in the input's symbol table */
+	unsigned int out;	/* in the output's */
+	uint16_t shndx;		/* if !sec: SHN_UNDEF, SHN_ABS, ... */
+	uint8_t info, other;
+	int anchor;		/* of an undefined symbol, -1: none yet */
+	struct stub *stub;	/* of an undefined symbol that is called */
+	struct func *func;	/* frames.c's notes on a function */
+	unsigned int incoming;	/* words on the stack that a function takes */
+};
+
+struct rel {
+	uint64_t off;
+	int64_t addend;
+	struct sym *sym;
+	uint32_t type;
+	bool dead;		/* rewritten away */
+};
+
+/* One decoded instruction of sealed text. */
+enum insn_kind {
+	INSN_OTHER,
+	INSN_CALL,	/* direct */
+	INSN_JMP,
+	INSN_JCC,
+	INSN_RET,
+	INSN_PUSH,
+	INSN_LEA,
+};
+
+struct insn {
+	uint32_t off;
+	uint8_t len;
+	uint8_t kind;		/* enum insn_kind */
+	uint8_t disp, imm;	/* offsets of these fields, 0: none */
+	bool indexed;		/* memory operand with an index register */
+	struct rel *rel;	/* of a branch */
+	struct stub *stub;	/* of a branch that leads out */
+	uint32_t target;	/* of a branch without relocation */
+	/* Stack facts, for frames.c. */
+	bool sp_mem;		/* memory operand based on RSP */
+	bool sp_copy;		/* RSP itself is copied to another register */
+	bool canary_load;	/* loads the stack protector's canary */
+	bool canary_store;	/* stores a register just loaded so */
+	bool saves;		/* pushes a callee-saved register */
+	bool sp_write;		/* RSP is changed other than by push, pop, call */
+	int64_t sp_disp;
+};
+
+struct sec {
+	const char *name;	/* in the input, for messages */
+	const char *out_name;
+	uint32_t type, link, info;
+	uint64_t flags, align, entsize, size;
+	uint8_t *data;		/* NULL: no content */
+	uint64_t mem_size;	/* before padding */
+
+	struct rel *rels;
+	size_t nr_rels;
+	struct sym *section_sym;
+
+	const struct special *special;
+	enum role role;
+	bool used_by_text;	/* sealed text reads, writes or takes an address */
+	bool escapes;		/* the address of something in it is taken ... */
+	const struct sec *escape_sec;	/* ... here, first */
+	uint64_t escape_off;
+	int region;		/* index, -1: none */
+	int anchor;		/* index, -1: none */
+
+	struct sym **funcs;	/* sorted by value */
+	size_t nr_funcs;
+	struct insn *insns;
+	size_t nr_insns;
+	struct orc *orc;	/* sorted by offset */
+	size_t nr_orc;
+
+	unsigned int out;	/* index in the output's section table */
+	uint64_t file_offset;
+};
+
+/* A slot in .gm.gates that leads to a function of the module. */
+struct gate {
+	struct sec *sec;	/* of the function */
+	uint64_t off;
+	const char *name;
+	uint32_t slot;		/* offset in .gm.gates */
+	uint8_t flags;
+	unsigned int stack_words;
+	struct sym *sym;
+};
+
+/* A slot in .gm.stubs that leads out. */
+struct stub {
+	const char *name;
+	struct sym *target;	/* OUT_CALL; NULL: through a register */
+	uint32_t slot;
+	uint32_t insn;		/* of the hypercall, in .gm.stubs */
+	unsigned int stack_words;
+	bool fixed_words;	/* stack_words is from a prototype */
+	struct sym *sym;
+};
+
+struct frame {
+	struct sec *sec;
+	uint32_t off;		/* after the call */
+	uint32_t size;
+	uint16_t window, window_len;
+};
+
+struct options {
+	const char *out;
+	const char *btf;
+	unsigned int stacks, stack_pages;
+};
+
+struct obj {
+	const char *file;
+	const char *name;	/* the module's, from .modinfo */
+	uint8_t id[GM_ID_LEN];
+	const struct options *opt;
+
+	struct sec **secs;
+	size_t nr_secs;
+	struct sym **syms;	/* [0] is the null symbol */
+	size_t nr_syms;
+	uint32_t eflags;
+
+	struct gate **gates;
+	size_t nr_gates;
+	struct stub **stubs;
+	size_t nr_stubs;
+	struct frame *frames;
+	size_t nr_frames;
+
+	struct sec *s_gates, *s_stubs, *s_stacks, *s_anchors, *s_manifest;
+	struct sym *init_stub;
+};
+
+/* The part of ORC that matters here: CFA = register + sp_offset. */
+#define ORC_REG_SP	5
+#define ORC_TYPE_CALL	2
+
+struct orc {
+	uint32_t off;
+	int16_t sp_offset;
+	uint8_t sp_reg, type;
+};
+
+/* util.c */
+void *xalloc(size_t size);
+void *xmemdup(const void *p, size_t size);
+char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
+/* An array that xgrow() can enlarge, and room in it for one more than @nr. */
+void *xarray(size_t nr, size_t elem);
+void *xgrow(void *array, size_t nr, size_t elem);
+/* An error that ends the run. */
+_Noreturn void die(const char *file, const char *fmt, ...) PRINTF(2, 3);
+/* A refusal at a place; the run goes on, to find the others. */
+void refuse(const struct obj *o, const struct sec *s, uint64_t off,
+	    const char *fmt, ...) PRINTF(4, 5);
+/* Ends the run if anything was refused. */
+void refused_exit(const struct obj *o);
+/* Reads a whole file, unpacking .xz and .zst by their magic. */
+uint8_t *read_input(const char *file, size_t *size);
+/* Writes a whole file, or nothing of it. */
+void write_output(const char *file, const void *data, size_t size);
+
+/* elf_in.c */
+struct obj *obj_read(const char *file, uint8_t *data, size_t size);
+struct sym *obj_symbol(struct obj *o, const char *name, unsigned char type,
+		       struct sec *s, uint64_t value, uint64_t size);
+struct sec *obj_section(struct obj *o, const char *name, uint32_t type,
+			uint64_t flags, uint64_t size);
+/* The function that starts at, or that holds, an offset; or NULL. */
+struct sym *func_at(const struct sec *s, uint64_t off);
+struct sym *func_of(const struct sec *s, uint64_t off);
+
+/* sections.c */
+void sections_classify(struct obj *o);
+bool section_is_data(const struct sec *s);
+bool section_is_location(const struct sec *s);
+bool section_is_relative(const struct sec *s);
+bool section_is_this_module(const struct sec *s);
+
+/* text.c */
+void text_decode(struct obj *o, struct sec *s);
+void text_scan_patterns(struct obj *o, const struct sec *s);
+
+/* rewrite.c */
+void rewrite_text(struct obj *o, struct sec *s);
+void rewrite_data(struct obj *o, struct sec *s);
+
+/* gates.c */
+void gates_init(struct obj *o);
+struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
+		      const struct sec *from, uint64_t from_off);
+struct stub *stub_for(struct obj *o, struct sym *target);
+struct stub *stub_for_register(struct obj *o, const char *reg);
+void gates_finish(struct obj *o);
+
+/* seal.c */
+void seal_sections(struct obj *o);
+
+/* orc.c */
+void orc_read(struct obj *o);
+const struct orc *orc_at(const struct sec *s, uint32_t off);
+
+/* frames.c */
+void frames_build(struct obj *o);
+/* Where locals end and saved registers begin, relative to the CFA. */
+int64_t frame_top(const struct sec *s, uint32_t off);
+
+/* args.c */
+void args_count(struct obj *o);
+
+/* manifest.c */
+#define GATE_RET_OFFSET		0x00	/* in .gm.gates */
+#define GATE_RESUME_OFFSET	0x10
+#define GATE_TRAMPOLINE_OFFSET	0x20	/* IN_RETURN follows, 3 bytes on */
+#define GATE_INIT_OFFSET	0x30
+#define GATE_FIRST_OFFSET	0x100
+#define STUB_RETURN_OFFSET	0x00	/* in .gm.stubs */
+#define STUB_FIRST_OFFSET	0x10
+void anchors_build(struct obj *o);
+void manifest_size(struct obj *o);
+void manifest_fill(struct obj *o);
+
+/* emit.c */
+void *obj_emit(struct obj *o, size_t *size);
+
+/* image.c: a bounds-checked look at a guarded image */
+struct image {
+	const uint8_t *data;
+	size_t size;		/* without the signature */
+	const struct gm_manifest *man;
+	const struct gm_anchor *anchors;
+	const struct gm_region *regions;
+	const struct gm_reloc *relocs;
+	const struct gm_gate *gates;
+	const struct gm_frame *frames;
+	const char *strings;
+	const uint8_t *sig;	/* PKCS#7 DER, NULL: unsigned */
+	size_t sig_size;
+};
+void image_read(struct image *img, const char *file, const uint8_t *data, size_t size);
+const char *image_string(const struct image *img, uint32_t off);
+
+/* sign.c: the length without an appended signature, and that of its PKCS#7 */
+size_t signature_find(const uint8_t *data, size_t size, size_t *sig_size);
+
+/* The subcommands. */
+int cmd_guard(int argc, char **argv);
+int cmd_sign(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+
+#endif /* GMCC_H */

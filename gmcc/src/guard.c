@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmcc guard: from a stock module to an unsigned guarded image.
+ *
+ * The order of the passes matters: all text is decoded before anything is
+ * rewritten (branches between sections are checked against it), all references
+ * are seen before data is declared private, and all gates exist before anchors
+ * are numbered.
+ */
+#include <getopt.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gmcc.h"
+
+static const char help[] =
+"Usage: gmcc guard [-o OUT] [--stacks N] [--stack-pages N] [--btf FILE] MODULE\n"
+"\n"
+"Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image.\n"
+"\n"
+"  -o, --output OUT     write OUT instead of NAME.gm.ko in the current directory\n"
+"      --stacks N       private stacks, so activations at once (1..256, default 32)\n"
+"      --stack-pages N  pages of each private stack (1..8, default 2)\n"
+"      --btf FILE       take prototypes of kernel functions from FILE's BTF\n"
+"                       (a vmlinux or /sys/kernel/btf/vmlinux)\n"
+"  -q, --quiet          no summary\n"
+"  -h, --help           this text\n";
+
+static struct sec *section(const struct obj *o, const char *name)
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (!strcmp(o->secs[i]->name, name))
+			return o->secs[i];
+	return NULL;
+}
+
+static const char *module_name(const struct obj *o)
+{
+	const struct sec *s = section(o, ".modinfo");
+	const char *p, *end;
+
+	if (!s || !s->size || !s->data || s->data[s->size - 1])
+		die(o->file, "no valid .modinfo section. Give a kernel module (.ko).");
+	if (!section(o, ".gnu.linkonce.this_module"))
+		die(o->file, "no module structure. Give a kernel module (.ko), not one of its objects (.o).");
+	for (p = (const char *)s->data, end = p + s->size; p < end; p += strlen(p) + 1)
+		if (!strncmp(p, "name=", 5) && p[5] && strlen(p + 5) < KVM_GM_NAME_LEN)
+			return xasprintf("%s", p + 5);
+	die(o->file, "no valid name in .modinfo. Give a kernel module (.ko).");
+}
+
+static void identify(struct obj *o, const uint8_t *data, size_t size)
+{
+	char *what = xasprintf("gmcc " GMCC_VERSION " %u %u", o->opt->stacks, o->opt->stack_pages);
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+	if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(md, what, strlen(what) + 1) || !EVP_DigestUpdate(md, data, size) ||
+	    !EVP_DigestFinal_ex(md, o->id, NULL))
+		die(o->file, "cannot compute SHA-256.");
+	EVP_MD_CTX_free(md);
+}
+
+static void rewrite(struct obj *o)
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (o->secs[i]->role == ROLE_TEXT) {
+			text_decode(o, o->secs[i]);
+			text_scan_patterns(o, o->secs[i]);
+		}
+	refused_exit(o);
+	orc_read(o);
+	gates_init(o);
+	for (size_t i = 1; i < o->nr_secs; i++) {
+		struct sec *s = o->secs[i];
+
+		if (s->role == ROLE_TEXT && s != o->s_stubs)
+			rewrite_text(o, s);
+		else if (s->role != ROLE_DROP && s->flags & SHF_ALLOC)
+			rewrite_data(o, s);
+	}
+	refused_exit(o);
+	gates_finish(o);
+}
+
+static void summary(const struct obj *o, const char *out)
+{
+	printf("%s: module %s, %zu in-call gates, %zu out-call stubs, %zu call frames, %u stacks of %u pages\n",
+	       out, o->name, o->nr_gates, o->nr_stubs, o->nr_frames, o->opt->stacks,
+	       o->opt->stack_pages);
+	for (size_t i = 1; i < o->nr_secs; i++) {
+		const struct sec *s = o->secs[i];
+
+		if (s->role == ROLE_DATA)
+			printf("  private  %-24s %8llu bytes\n", s->out_name,
+			       (unsigned long long)s->mem_size);
+		else if (s->role == ROLE_KEEP && section_is_data(s) && (s->used_by_text || s->escapes))
+			printf("  shared   %-24s %8llu bytes%s", s->out_name,
+			       (unsigned long long)s->mem_size, s->escapes ? ", " : ": empty\n");
+		if (s->role == ROLE_KEEP && section_is_data(s) && s->escapes)
+			printf("address taken at %s+0x%llx\n", s->escape_sec->name,
+			       (unsigned long long)s->escape_off);
+	}
+	if (!o->opt->btf)
+		printf("  no --btf: arguments on the stack are counted from the calls alone\n");
+}
+
+static const char *default_output(const char *in)
+{
+	const char *base = strrchr(in, '/') ? strrchr(in, '/') + 1 : in;
+	size_t n = strlen(base);
+	static const char *const ends[] = { ".xz", ".zst", ".ko" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (n > strlen(ends[i]) && !strncmp(base + n - strlen(ends[i]), ends[i], strlen(ends[i])))
+			n -= strlen(ends[i]);
+	return xasprintf("%.*s.gm.ko", (int)n, base);
+}
+
+static unsigned int number(const char *opt, const char *s, unsigned int max)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	if (*end || !*s || !n || n > max) {
+		fprintf(stderr, "gmcc guard: %s wants a number from 1 to %u, not `%s'.\n", opt, max, s);
+		exit(EXIT_USAGE);
+	}
+	return n;
+}
+
+int cmd_guard(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "stacks", required_argument, NULL, 's' },
+		{ "stack-pages", required_argument, NULL, 'p' },
+		{ "btf", required_argument, NULL, 'b' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	static struct options opt = { .stacks = 32, .stack_pages = 2 };
+	bool quiet = false;
+	uint8_t *data;
+	struct obj *o;
+	size_t size, sig_size;
+	void *image;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:qh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			opt.out = optarg;
+			break;
+		case 's':
+			opt.stacks = number("--stacks", optarg, 256);
+			break;
+		case 'p':
+			opt.stack_pages = number("--stack-pages", optarg, 8);
+			break;
+		case 'b':
+			opt.btf = optarg;
+			break;
+		case 'q':
+			quiet = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		fputs(help, stderr);
+		return EXIT_USAGE;
+	}
+	if (!opt.out)
+		opt.out = default_output(argv[optind]);
+
+	data = read_input(argv[optind], &size);
+	size = signature_find(data, size, &sig_size);
+	o = obj_read(argv[optind], data, size);
+	o->opt = &opt;
+	o->name = module_name(o);
+	identify(o, data, size);
+	sections_classify(o);
+	rewrite(o);
+	seal_sections(o);
+	frames_build(o);
+	args_count(o);
+	anchors_build(o);
+	manifest_size(o);
+	image = obj_emit(o, &size);
+	write_output(opt.out, image, size);
+	if (!quiet)
+		summary(o, opt.out);
+	return 0;
+}

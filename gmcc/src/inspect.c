@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmcc inspect: what is in a guarded image, for people and as JSON.
+ *
+ * The signature is shown, not judged: that takes a keyring, which QEMU has.
+ */
+#include <getopt.h>
+#include <openssl/cms.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gmcc.h"
+
+static const char help[] =
+"Usage: gmcc inspect [--json] IMAGE\n"
+"\n"
+"Shows a guarded image: regions, gates, shared and private sections, call\n"
+"frames and the signer. It does not verify the signature.\n"
+"\n"
+"      --json  one JSON object instead of text\n"
+"  -h, --help  this text\n";
+
+static const char *region_kind(uint32_t kind)
+{
+	static const char *const names[] = { "?", "gates", "text", "rodata", "data", "stack" };
+
+	return names[kind < ARRAY_SIZE(names) ? kind : 0];
+}
+
+static const char *gate_kind(uint32_t kind)
+{
+	static const char *const names[] = {
+		"?", "in-call", "in-return", "resume", "out-call", "out-call-indirect", "out-return",
+	};
+
+	return names[kind < ARRAY_SIZE(names) ? kind : 0];
+}
+
+static bool has_target(const struct gm_gate *g)
+{
+	return g->kind == KVM_GM_GATE_IN_CALL || g->kind == KVM_GM_GATE_OUT_CALL;
+}
+
+/* The signer as the signature names it: issuer and serial, or a key id. */
+static char *signer(const struct image *img)
+{
+	const uint8_t *p = img->sig;
+	CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)img->sig_size);
+	STACK_OF(CMS_SignerInfo) *infos = cms ? CMS_get0_SignerInfos(cms) : NULL;
+	ASN1_OCTET_STRING *keyid = NULL;
+	ASN1_INTEGER *serial = NULL;
+	X509_NAME *issuer = NULL;
+	char *ret = NULL;
+
+	if (infos && sk_CMS_SignerInfo_num(infos) == 1 &&
+	    CMS_SignerInfo_get0_signer_id(sk_CMS_SignerInfo_value(infos, 0), &keyid, &issuer,
+					  &serial) == 1) {
+		if (issuer) {
+			char *s = X509_NAME_oneline(issuer, NULL, 0);
+
+			ret = xasprintf("%s", s ? s : "?");
+			OPENSSL_free(s);
+		} else if (keyid) {
+			ret = xasprintf("key id");
+			for (int i = 0; i < ASN1_STRING_length(keyid); i++)
+				ret = xasprintf("%s%s%02x", ret, i ? ":" : " ",
+						ASN1_STRING_get0_data(keyid)[i]);
+		}
+	}
+	CMS_ContentInfo_free(cms);
+	return ret;
+}
+
+static char *hex(const uint8_t *p, size_t n)
+{
+	char *s = xalloc(2 * n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		snprintf(s + 2 * i, 3, "%02x", p[i]);
+	return s;
+}
+
+static void text_gates(const struct image *img)
+{
+	for (uint32_t i = 0; i < img->man->gates.count; i++) {
+		const struct gm_gate *g = &img->gates[i];
+
+		printf("  %5u  %-17s  %s", i, gate_kind(g->kind), image_string(img, g->name));
+		if (has_target(g) && img->anchors[g->target_anchor].kind == GM_ANCHOR_REGION)
+			printf("  -> %s+0x%llx", image_string(img, img->anchors[g->target_anchor].name),
+			       (unsigned long long)g->target_addend);
+		if (g->flags & KVM_GM_GATE_F_INIT)
+			printf("  init");
+		if (g->flags & KVM_GM_GATE_F_EXIT)
+			printf("  exit");
+		if (g->stack_words)
+			printf("  %u on the stack", g->stack_words);
+		putchar('\n');
+	}
+}
+
+static void inspect_text(const struct image *img)
+{
+	const struct gm_manifest *m = img->man;
+	uint32_t windows = 0;
+
+	printf("module     %s\n", m->name);
+	printf("id         %s\n", hex(m->id, sizeof(m->id)));
+	printf("stacks     %u of %u pages\n", m->nr_stacks, m->stack_pages);
+	if (!img->sig)
+		printf("signature  none\n");
+	else
+		printf("signature  %zu bytes by %s\n", img->sig_size,
+		       signer(img) ? signer(img) : "nobody: not PKCS#7 of one signer");
+	printf("\nsealed regions\n");
+	for (uint32_t i = 0; i < m->regions.count; i++)
+		printf("  %5u  %-7s  %-24s %4llu pages\n", i, region_kind(img->regions[i].kind),
+		       image_string(img, img->anchors[img->regions[i].anchor].name),
+		       (unsigned long long)(img->regions[i].size / GM_PAGE));
+	printf("\nshared with the guest\n");
+	for (uint32_t i = 0; i < m->anchors.count; i++)
+		if (img->anchors[i].kind == GM_ANCHOR_SHARED)
+			printf("  %-32s %8llu bytes\n", image_string(img, img->anchors[i].name),
+			       (unsigned long long)img->anchors[i].size);
+	printf("\ngates\n");
+	text_gates(img);
+	for (uint32_t i = 0; i < m->frames.count; i++)
+		windows += !!img->frames[i].window_len;
+	printf("\n%u call frames, %u with a shared window; %u relocations, %u anchors\n",
+	       m->frames.count, windows, m->relocs.count, m->anchors.count);
+}
+
+static void json_string(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char c = *s;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < 0x20 || c >= 0x7f)
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void json_key(bool first, const char *key, const char *value)
+{
+	printf("%s\"%s\": ", first ? "" : ", ", key);
+	if (value)
+		json_string(value);
+	else
+		printf("null");
+}
+
+static void json_regions(const struct image *img)
+{
+	printf(", \"regions\": [");
+	for (uint32_t i = 0; i < img->man->regions.count; i++) {
+		const struct gm_region *r = &img->regions[i];
+
+		printf("%s{", i ? ", " : "");
+		json_key(true, "kind", region_kind(r->kind));
+		json_key(false, "section", image_string(img, img->anchors[r->anchor].name));
+		printf(", \"pages\": %llu, \"file-offset\": %llu}",
+		       (unsigned long long)(r->size / GM_PAGE), (unsigned long long)r->file_offset);
+	}
+	putchar(']');
+}
+
+static void json_anchors(const struct image *img, uint32_t kind, const char *key)
+{
+	bool first = true;
+
+	printf(", \"%s\": [", key);
+	for (uint32_t i = 0; i < img->man->anchors.count; i++) {
+		if (img->anchors[i].kind != kind)
+			continue;
+		printf("%s{", first ? "" : ", ");
+		json_key(true, "name", image_string(img, img->anchors[i].name));
+		printf(", \"bytes\": %llu}", (unsigned long long)img->anchors[i].size);
+		first = false;
+	}
+	putchar(']');
+}
+
+static void json_gates(const struct image *img)
+{
+	printf(", \"gates\": [");
+	for (uint32_t i = 0; i < img->man->gates.count; i++) {
+		const struct gm_gate *g = &img->gates[i];
+
+		printf("%s{\"index\": %u", i ? ", " : "", i);
+		json_key(false, "kind", gate_kind(g->kind));
+		json_key(false, "name", image_string(img, g->name));
+		printf(", \"region\": %u, \"offset\": %u, \"stack-words\": %u", g->region, g->offset,
+		       g->stack_words);
+		if (has_target(g)) {
+			json_key(false, "target", image_string(img, img->anchors[g->target_anchor].name));
+			printf(", \"target-offset\": %lld", (long long)g->target_addend);
+		}
+		if (g->flags & KVM_GM_GATE_F_INIT)
+			printf(", \"init\": true");
+		if (g->flags & KVM_GM_GATE_F_EXIT)
+			printf(", \"exit\": true");
+		putchar('}');
+	}
+	putchar(']');
+}
+
+static void json_frames(const struct image *img)
+{
+	printf(", \"frames\": [");
+	for (uint32_t i = 0; i < img->man->frames.count; i++) {
+		const struct gm_frame *f = &img->frames[i];
+
+		printf("%s{\"region\": %u, \"offset\": %u, \"size\": %u, \"window\": %u, \"window-len\": %u}",
+		       i ? ", " : "", f->region, f->offset, f->size, f->window, f->window_len);
+	}
+	putchar(']');
+}
+
+static void inspect_json(const struct image *img)
+{
+	const struct gm_manifest *m = img->man;
+
+	putchar('{');
+	json_key(true, "module", m->name);
+	json_key(false, "id", hex(m->id, sizeof(m->id)));
+	printf(", \"version\": %u, \"stacks\": %u, \"stack-pages\": %u, \"signed\": %s", m->version,
+	       m->nr_stacks, m->stack_pages, img->sig ? "true" : "false");
+	json_key(false, "signer", img->sig ? signer(img) : NULL);
+	json_regions(img);
+	json_anchors(img, GM_ANCHOR_SHARED, "shared");
+	json_anchors(img, GM_ANCHOR_EXTERN, "externs");
+	json_gates(img);
+	json_frames(img);
+	printf(", \"relocations\": %u}\n", m->relocs.count);
+}
+
+int cmd_inspect(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct image img;
+	bool json = false;
+	uint8_t *data;
+	size_t size;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		fputs(help, stderr);
+		return EXIT_USAGE;
+	}
+	data = read_input(argv[optind], &size);
+	image_read(&img, argv[optind], data, size);
+	if (json)
+		inspect_json(&img);
+	else
+		inspect_text(&img);
+	return 0;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmcc sign: appends a PKCS#7 signature in the kernel's own module format, so
+ * that QEMU can verify it and the guest's loader can at least parse it.
+ */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gmcc.h"
+
+#define MARKER		"~Module signature appended~\n"
+#define MARKER_LEN	(sizeof(MARKER) - 1)
+#define ID_PKCS7	2
+
+/* As in the kernel's include/linux/module_signature.h, which is not uapi. */
+struct module_signature {
+	uint8_t algo, hash, id_type, signer_len, key_id_len, pad[3];
+	uint32_t sig_len;	/* big-endian */
+};
+
+_Static_assert(sizeof(struct module_signature) == 12, "kernel format");
+
+static const char help[] =
+"Usage: gmcc sign --key KEY.pem --cert CERT.pem [-o OUT] IMAGE\n"
+"\n"
+"Appends a PKCS#7 signature (SHA-256, detached, DER) to a guarded image.\n"
+"\n"
+"      --key KEY.pem    the signer's private key\n"
+"      --cert CERT.pem  the signer's X.509 certificate\n"
+"      --embed          put the certificate into the signature\n"
+"  -o, --output OUT     write OUT instead of changing IMAGE\n"
+"  -h, --help           this text\n";
+
+size_t signature_find(const uint8_t *data, size_t size, size_t *sig_size)
+{
+	struct module_signature ms;
+	size_t n = size;
+
+	*sig_size = 0;
+	if (n < MARKER_LEN + sizeof(ms) || memcmp(data + n - MARKER_LEN, MARKER, MARKER_LEN))
+		return size;
+	n -= MARKER_LEN + sizeof(ms);
+	memcpy(&ms, data + n, sizeof(ms));
+	if (ms.id_type != ID_PKCS7 || !ms.sig_len || ntohl(ms.sig_len) > n)
+		return size;
+	*sig_size = ntohl(ms.sig_len);
+	return n - *sig_size;
+}
+
+static _Noreturn void die_ssl(const char *file, const char *what)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	die(file, "%s: %s.", what, reason ? reason : "unknown reason");
+}
+
+static EVP_PKEY *read_key(const char *file)
+{
+	BIO *b = BIO_new_file(file, "r");
+	EVP_PKEY *key = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, NULL) : NULL;
+
+	if (!key)
+		die_ssl(file, "no private key in PEM form");
+	BIO_free(b);
+	return key;
+}
+
+static X509 *read_cert(const char *file)
+{
+	BIO *b = BIO_new_file(file, "r");
+	X509 *cert = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
+
+	if (!cert)
+		die_ssl(file, "no certificate in PEM form");
+	BIO_free(b);
+	return cert;
+}
+
+/* The flags of the kernel's scripts/sign-file.c: no attributes, no chain. */
+static uint8_t *make_signature(const char *file, const uint8_t *data, size_t size, X509 *cert,
+			       EVP_PKEY *key, bool embed, size_t *sig_size)
+{
+	unsigned int flags = CMS_BINARY | CMS_DETACHED | CMS_NOSMIMECAP | CMS_NOATTR;
+	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL,
+					flags | CMS_PARTIAL | CMS_STREAM);
+	BIO *in = BIO_new_mem_buf(data, (int)size);
+	uint8_t *der = NULL, *ret;
+	int n;
+
+	if (!cms || !in ||
+	    !CMS_add1_signer(cms, cert, key, EVP_sha256(), flags | (embed ? 0 : CMS_NOCERTS)) ||
+	    CMS_final(cms, in, NULL, flags) != 1)
+		die_ssl(file, "cannot sign");
+	n = i2d_CMS_ContentInfo(cms, &der);
+	if (n <= 0)
+		die_ssl(file, "cannot encode the signature");
+	ret = xmemdup(der, n);
+	*sig_size = n;
+	OPENSSL_free(der);
+	BIO_free(in);
+	CMS_ContentInfo_free(cms);
+	return ret;
+}
+
+static void sign(const char *in, const char *out, const char *key_file, const char *cert_file,
+		 bool embed)
+{
+	struct module_signature ms = { .id_type = ID_PKCS7 };
+	EVP_PKEY *key = read_key(key_file);
+	X509 *cert = read_cert(cert_file);
+	size_t size, sig_size, old;
+	uint8_t *data, *sig, *all;
+
+	data = read_input(in, &size);
+	signature_find(data, size, &old);
+	if (old)
+		die(in, "signed already. Sign the image that `gmcc guard' wrote.");
+	if (size > INT32_MAX)
+		die(in, "too large to sign.");
+	if (X509_check_private_key(cert, key) != 1)
+		die(cert_file, "does not belong to the key %s. Give the pair.", key_file);
+	sig = make_signature(in, data, size, cert, key, embed, &sig_size);
+	ms.sig_len = htonl(sig_size);
+
+	all = xalloc(size + sig_size + sizeof(ms) + MARKER_LEN);
+	memcpy(all, data, size);
+	memcpy(all + size, sig, sig_size);
+	memcpy(all + size + sig_size, &ms, sizeof(ms));
+	memcpy(all + size + sig_size + sizeof(ms), MARKER, MARKER_LEN);
+	write_output(out, all, size + sig_size + sizeof(ms) + MARKER_LEN);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+int cmd_sign(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "key", required_argument, NULL, 'k' },
+		{ "cert", required_argument, NULL, 'c' },
+		{ "embed", no_argument, NULL, 'e' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *key = NULL, *cert = NULL, *out = NULL;
+	bool embed = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'k':
+			key = optarg;
+			break;
+		case 'c':
+			cert = optarg;
+			break;
+		case 'e':
+			embed = true;
+			break;
+		case 'o':
+			out = optarg;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1 || !key || !cert) {
+		fputs(help, stderr);
+		return EXIT_USAGE;
+	}
+	sign(argv[optind], out ? out : argv[optind], key, cert, embed);
+	return 0;
+}

@@ -1,0 +1,177 @@
+# shellcheck shell=sh disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+# Part of run: crafted modules that must be guarded, and how.
+
+accepted "private and shared data" <<-'S'
+	func f
+	incl counter(%rip)
+	mov $lent, %rdi
+	jmp ext
+	endfunc f
+	.section .data.private, "aw"
+	counter: .long 7
+	.data
+	lent: .quad f
+S
+json "data whose address is not taken is private" \
+	"[r['section'] for r in j['regions'] if r['kind'] == 'data'] == ['.data.private']" "$tmp/good.gm.ko"
+json "data whose address is taken is shared" \
+	"'.data' in [s['name'] for s in j['shared']]" "$tmp/good.gm.ko"
+
+accepted "an exported function, init data and a thunk" <<-'S'
+	.globl f
+	func f
+	mov table(%rip), %rax
+	sub $8, %rsp
+	orc 16
+	call __x86_indirect_thunk_rax
+	call __x86_indirect_thunk_r11
+	add $8, %rsp
+	orc 8
+	ret
+	endfunc f
+	.section __ksymtab, "a"
+	.long f - .
+	.section .init.data, "aw"
+	table: .quad 1
+	.section .init.text, "ax"
+	.globl g
+	func g
+	jmp f
+	endfunc g
+S
+json "indirect calls get a stub per register" \
+	"{('out-call-indirect', 'rax'), ('out-call-indirect', 'r11')} <= set(gates)" "$tmp/good.gm.ko"
+json "init text and data move to core memory" \
+	"{'.text.gm_init', '.data.gm_init'} <= {r['section'] for r in j['regions']}" "$tmp/good.gm.ko"
+json "an exported function gets a gate" "('in-call', 'f') in gates" "$tmp/good.gm.ko"
+
+accepted "arguments on the stack" g:0:0 <<-'S'
+	.globl f
+	func f
+	mov 8(%rsp), %rax
+	jmp g
+	endfunc f
+	.globl g
+	func g
+	mov 16(%rsp), %rax
+	push %rbx
+	orc 16
+	push %rax
+	orc 24
+	push $1
+	orc 32
+	push $2
+	orc 40
+	call ext
+	add $24, %rsp
+	orc 16
+	pop %rbx
+	orc 8
+	ret
+	endfunc g
+	func h
+	jmp tail
+	endfunc h
+	.data
+	.quad f, h
+S
+json "the gate counts what a function and its tail call take" \
+	"gates[('in-call', 'f')]['stack-words'] == 2" "$tmp/good.gm.ko"
+json "the stub counts what was pushed, not what was saved" \
+	"gates[('out-call', 'ext')]['stack-words'] == 3" "$tmp/good.gm.ko"
+json "none is none" "gates[('out-call', 'tail')]['stack-words'] == 0" "$tmp/good.gm.ko"
+
+accepted "a window below the canary" f:8:16 <<-'S'
+	func f
+	push %rbx
+	orc 16
+	sub $48, %rsp
+	orc 64
+	mov %gs:0x28, %rax
+	mov %rax, 24(%rsp)
+	lea 16(%rsp), %rdi
+	call ext
+	lea 8(%rsp), %rdi
+	call ext
+	add $48, %rsp
+	orc 16
+	pop %rbx
+	orc 8
+	ret
+	endfunc f
+S
+accepted "a window without a canary ends below saved registers" f:0:48 f.cold:0:48 <<-'S'
+	func f
+	push %r12
+	orc 16
+	push %rbx
+	orc 24
+	sub $48, %rsp
+	orc 72
+	mov %rsp, %rdi
+	call ext
+	test %eax, %eax
+	jne f.cold
+	add $48, %rsp
+	orc 24
+	pop %rbx
+	orc 16
+	pop %r12
+	orc 8
+	ret
+	endfunc f
+	.section .text.unlikely, "ax"
+	.type f.cold, @function
+	f.cold:
+	orc 72
+	call ext
+	ud2
+	endfunc f.cold
+S
+
+accepted "instructions that need no privilege" <<-'S'
+	func f
+	endbr64
+	cli
+	sti
+	pushf
+	popf
+	rdtsc
+	rdtscp
+	rdpmc
+	pause
+	lock cmpxchg %rax, (%rdi)
+	cmpxchg16b (%rdi)
+	rdrand %rax
+	rdgsbase %rax
+	lfence
+	clflush (%rdi)
+	cpuid
+	xgetbv
+	movups %xmm0, (%rdi)
+	crc32l %ecx, %eax
+	rep movsb
+	add %cl, 0x30(%rdi)
+	.byte 0x00, 0x0f
+	ud2
+	ret
+	endfunc f
+S
+
+assemble "$tmp/btf.ko" <<-'S'
+	func f
+	jmp do_mmap
+	endfunc f
+S
+btf=${GMCC_BTF:-/sys/kernel/btf/vmlinux}
+if [ -r "$btf" ]; then
+	check "--btf" "$GMCC_SAN" guard -q --btf "$btf" -o "$tmp/btf.gm.ko" "$tmp/btf.ko"
+	json "prototypes tell the arguments on the stack" \
+		"gates[('out-call', 'do_mmap')]['stack-words'] >= 2" "$tmp/btf.gm.ko"
+else
+	skip "--btf" "no BTF of a kernel here"
+fi
+fails "--btf with a file that has none" 1 \
+	"gmcc: $tmp/btf.ko: no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel." \
+	"$GMCC_SAN" guard --btf "$tmp/btf.ko" -o "$tmp/x" "$tmp/btf.ko"
