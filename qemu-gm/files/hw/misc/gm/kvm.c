@@ -1,0 +1,74 @@
+/*
+ * Guarded modules: the calls to KVM.
+ *
+ * The vCPU is read with KVM_TRANSLATE and KVM_GET_SREGS rather than with
+ * cpu_synchronize_state(), which would write all registers back while KVM
+ * still has to complete the hypercall.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "system/kvm.h"
+#include "kvm.h"
+
+static bool gm_enabled;
+
+bool gm_kvm_enable(Error **errp)
+{
+    int version = kvm_vm_check_extension(kvm_state, KVM_CAP_GM);
+    int ret;
+
+    if (version <= 0) {
+        error_setg(errp, "this host's KVM does not support guarded modules");
+        error_append_hint(errp, "Load the project's kvm modules on the host, "
+                          "or remove guarded-modules=on.\n");
+        return false;
+    }
+    if (version != KVM_GM_API_VERSION) {
+        error_setg(errp, "this host's KVM has version %d of the guarded "
+                   "modules interface, this QEMU needs %d", version,
+                   KVM_GM_API_VERSION);
+        error_append_hint(errp, "Build both from the same tree.\n");
+        return false;
+    }
+    ret = kvm_vm_enable_cap(kvm_state, KVM_CAP_GM, 0);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "KVM cannot enable guarded modules");
+        return false;
+    }
+    gm_enabled = true;
+    return true;
+}
+
+bool gm_kvm_enabled(void)
+{
+    return gm_enabled;
+}
+
+int gm_kvm_seal(struct kvm_gm_seal *seal)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_SEAL, seal);
+}
+
+int gm_kvm_unseal(uint32_t id)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_UNSEAL, &id);
+}
+
+int gm_kvm_query(struct kvm_gm_query *query)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_QUERY, query);
+}
+
+bool gm_kvm_translate(CPUState *cpu, uint64_t va, uint64_t *gpa)
+{
+    struct kvm_translation tr = { .linear_address = va };
+
+    if (kvm_vcpu_ioctl(cpu, KVM_TRANSLATE, &tr) || !tr.valid) {
+        return false;
+    }
+    *gpa = tr.physical_address;
+    return true;
+}

@@ -1,0 +1,24 @@
+/*
+ * Guarded modules: the calls to KVM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_MISC_GM_KVM_H
+#define HW_MISC_GM_KVM_H
+
+#include "hw/misc/gm/guarded_modules.h"
+#include <linux/kvm_gm.h>
+
+/* Did gm_kvm_enable() succeed in this VM? */
+bool gm_kvm_enabled(void);
+
+/* The ioctls; 0 or a negative errno. */
+int gm_kvm_seal(struct kvm_gm_seal *seal);
+int gm_kvm_unseal(uint32_t id);
+int gm_kvm_query(struct kvm_gm_query *query);
+
+/* Where the vCPU maps @va; from the vCPU's own thread. */
+bool gm_kvm_translate(CPUState *cpu, uint64_t va, uint64_t *gpa);
+
+#endif /* HW_MISC_GM_KVM_H */

@@ -1,0 +1,80 @@
+/*
+ * Guarded modules: the device's state, and what its files call in each other.
+ *
+ * All of it is protected by the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_MISC_GM_STATE_H
+#define HW_MISC_GM_STATE_H
+
+#include "hw/misc/gm/guarded_modules.h"
+#include "hw/pci/pci_device.h"
+#include "qapi/qapi-types-guarded-modules.h"
+#include "image.h"
+#include "keyring.h"
+#include "kvm.h"
+#include "seal.h"
+
+#define GM_LAST_VIOLATIONS 16
+
+/* A registered module. */
+typedef struct GmEntry {
+    GmImage *image;
+    char *file;
+    char *signer;
+    GmModuleState state;
+    GmSealPlan *plan;                   /* while sealed; plan->seal.id */
+    struct kvm_gm_query query;          /* while sealed: newest counters */
+    uint64_t crossings[KVM_GM_NR_CROSSINGS];    /* of seals that are over */
+    uint64_t violations[GM_VIOLATION_KIND__MAX];
+} GmEntry;
+
+OBJECT_DECLARE_SIMPLE_TYPE(GmState, GUARDED_MODULES)
+
+struct GmState {
+    PCIDevice parent_obj;
+
+    char *keyring_path;
+    uint64_t window_size;
+
+    MemoryRegion regs;
+    MemoryRegion window;
+    GmEntry *selected;                  /* the image in the window */
+    uint32_t select;
+
+    GmKeyring *keyring;
+    GPtrArray *entries;                 /* GmEntry, as the guest sees them */
+
+    uint64_t seals_refused;
+    uint64_t violations_total;
+    uint64_t violations[GM_VIOLATION_KIND__MAX];
+    /* Number n (from 1) is at (n - 1) % GM_LAST_VIOLATIONS. */
+    GmViolation *last_violations[GM_LAST_VIOLATIONS];
+
+    /* Messages that the guest can cause: so many in a period, no more. */
+    int64_t warn_period_start;
+    unsigned warn_count;
+
+    Error *migration_blocker;
+};
+
+/* device.c: the device of this VM, or NULL. */
+GmState *gm_state(void);
+
+/* device.c: an image is about to go away. */
+void gm_deselect(GmState *s, const GmEntry *entry);
+
+/* modules.c */
+void gm_entry_free(void *entry);
+static inline const char *gm_entry_name(const GmEntry *entry)
+{
+    return entry->image->manifest->name;
+}
+
+/* guest.c: read the counters of a module, notice if KVM dropped it. */
+void gm_entry_refresh(GmEntry *entry);
+void gm_machine_reset(void *opaque);
+
+#endif /* HW_MISC_GM_STATE_H */

@@ -1,0 +1,28 @@
+/*
+ * Enough of QEMU's osdep.h for the files that need nothing else of QEMU.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef QEMU_OSDEP_H
+#define QEMU_OSDEP_H
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <glib.h>
+
+#undef MIN
+#undef MAX
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define QEMU_ALIGN_UP(n, m) (((n) + (m) - 1) / (m) * (m))
+
+#endif /* QEMU_OSDEP_H */
