@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Guarded Modules on KVM. `make help' lists the targets. Everything is built
+# below build/; downloads and shared build results are in the cache outside the
+# clone (see ./configure --help).
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+
+# Goals that need no configuration.
+BARE := help clean distclean cache-clean
+ifneq ($(filter-out $(BARE),$(or $(MAKECMDGOALS),all)),)
+include config.mk
+endif
+
+B := $(CURDIR)/build
+RIG := rig/gm-rig
+GMCC := $(B)/gmcc/gmcc
+IMAGES := $(B)/images
+DUMMY := $(firstword $(wildcard $(KERNEL_MODULES)/kernel/drivers/net/dummy.ko*))
+
+config.mk: configure
+	./configure $(CONFIGURE_ARGUMENTS)
+
+help:
+	@echo 'all              everything below'
+	@echo '  kvm-gm           kvm.ko, kvm-amd.ko, kvm-intel.ko with guarded modules'
+	@echo '  kvm-stock        the same modules, unpatched'
+	@echo '  qemu             QEMU with guarded modules'
+	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
+	@echo '  images           test keys; the stock dummy.ko and our gm_stray.ko, guarded and signed'
+	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
+	@echo 'demo             deps, all, and the story of one module, start to end'
+	@echo 'check            deps, all, and every test'
+	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
+	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
+	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
+	@echo 'install          gmcc, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
+	@echo 'clean distclean  drop build/; drop config.mk as well'
+	@echo 'cache-clean      drop the cache outside the clone'
+
+# --- set-up ---------------------------------------------------------------
+
+deps:
+	rig/install-packages
+	./configure $(CONFIGURE_ARGUMENTS)
+	rig/fetch-linux
+	rig/fetch-qemu
+
+# These do their own set-up. What configure chooses may change with it, so the
+# work itself is a second make.
+demo check bench-idle-cost: deps
+	$(MAKE) run-$@
+
+configured:
+	@[ '$(COMPLETE)' = yes ] || { echo "packages are missing: run make deps" >&2; exit 1; }
+
+# --- build ----------------------------------------------------------------
+
+all: kvm-gm kvm-stock qemu gmcc guest images
+
+kvm-gm kvm-stock: configured
+	rig/fetch-linux
+	rig/build-kvm $(@:kvm-%=%)
+
+qemu: configured
+	rig/fetch-qemu
+	rig/build-qemu
+
+gmcc: configured
+	$(MAKE) -C gmcc O=$(B)/gmcc all
+
+guest: configured
+	$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) all attack
+
+guard = $(GMCC) guard --btf $(KERNEL_HEADERS)/vmlinux -o $(IMAGES)/$(1).unsigned.ko $(2) && \
+	$(GMCC) sign --key $(B)/keys/signer.key --cert $(B)/keys/signer.crt \
+		-o $(IMAGES)/$(1).gm.ko $(IMAGES)/$(1).unsigned.ko
+
+images: gmcc guest
+	rig/make-keys $(B)/keys
+	mkdir -p $(IMAGES)
+	$(call guard,dummy,$(DUMMY))
+	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
+
+# --- test -----------------------------------------------------------------
+
+run-demo: all
+	rig/demo
+
+run-check: all
+	$(RIG) test
+
+run-bench-idle-cost: kvm-gm kvm-stock qemu
+	bench/idle-cost
+
+mutants: qemu guest images
+	$(RIG) mutants $(M)
+
+quick: kvm-gm
+	$(RIG) test $(T)
+
+# --- install, clean -------------------------------------------------------
+
+install: all
+	$(MAKE) -C gmcc O=$(B)/gmcc prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
+	install -D -m 755 $(B)/guest/gm-load $(DESTDIR)$(PREFIX)/bin/gm-load
+	install -D -m 755 $(B)/qemu/qemu-system-x86_64 \
+		$(DESTDIR)$(PREFIX)/bin/qemu-system-x86_64-gm
+	install -D -m 644 -t $(DESTDIR)/lib/modules/$(KERNEL_RELEASE)/updates \
+		$(B)/kvm-modules/gm/*.ko
+	[ -n '$(DESTDIR)' ] || depmod $(KERNEL_RELEASE)
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -f config.mk
+	@echo "Downloads and shared builds stay in the cache: make cache-clean drops them."
+
+cache-clean:
+	rig/clean-cache
+
+.PHONY: all help deps demo check bench-idle-cost configured kvm-gm kvm-stock qemu \
+	gmcc guest images run-demo run-check run-bench-idle-cost quick mutants install \
+	clean distclean cache-clean

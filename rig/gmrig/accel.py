@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which accelerator the outer machine (L0) uses, and why.
+
+The CPU flags decide. A machine may show a /dev/kvm that opens and creates VMs
+although its CPU has neither svm nor vmx; nothing nested runs there.
+"""
+
+import fcntl
+import os
+
+KVM_CREATE_VM = 0xAE01
+
+# What the emulator cannot do is left out by name, so that it warns of nothing.
+TCG_CPU = ("EPYC,+svm,+npt,fxsr-opt=off,misalignsse=off,osvw=off,topoext=off,"
+           "nrip-save=off,xsavec=off")
+
+
+def cpu_flags():
+    with open("/proc/cpuinfo", encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("flags"):
+                return set(line.split(":", 1)[1].split())
+    return set()
+
+
+def nested_enabled(module):
+    try:
+        with open(f"/sys/module/{module}/parameters/nested", encoding="ascii") as stream:
+            return stream.read().strip() in ("1", "Y")
+    except OSError:
+        return False
+
+
+def creates_vm():
+    try:
+        device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return f"/dev/kvm: {error.strerror}"
+    try:
+        os.close(fcntl.ioctl(device, KVM_CREATE_VM, 0))
+        return None
+    except OSError as error:
+        return f"/dev/kvm creates no VM: {error.strerror}"
+    finally:
+        os.close(device)
+
+
+def choose():
+    """("kvm" or "tcg", why)."""
+    flags = cpu_flags()
+    for flag, module in (("svm", "kvm_amd"), ("vmx", "kvm_intel")):
+        if flag not in flags:
+            continue
+        if not nested_enabled(module):
+            return "tcg", f"{module} is not loaded with nested=1"
+        problem = creates_vm()
+        if problem:
+            return "tcg", problem
+        return "kvm", f"the CPU has {flag}, {module} has nested=1, and a VM can be created"
+    return "tcg", "the CPU shows neither svm nor vmx"
+
+
+def qemu_options(accel):
+    if accel == "kvm":
+        return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
+    return ["-accel", "tcg,thread=multi", "-cpu", TCG_CPU, "-smp", "2"]

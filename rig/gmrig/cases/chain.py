@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From a registered image to packets through a sealed module, and back."""
+
+from ..case import case, expect, expect_equal
+from ..life import CROSSINGS, IMAGE, MODULE, PACKETS, Life
+
+ROUNDS = 10
+
+
+def check_addresses(life):
+    """dummy_setup() has get_random_bytes() fill an object on its stack, changes
+    it there, and has dev_addr_mod() copy it."""
+    names = ["more0", "more1", "more2"]
+    for name in names:
+        life.sh(f"ip link add name {name} type dummy")
+    seen = [life.sh(f"cat /sys/class/net/{name}/address").strip()
+            for name in ["dummy0", *names]]
+    for name in names:
+        life.sh(f"ip link del {name}")
+    for address in seen:
+        first, *rest = bytes.fromhex(address.replace(":", ""))
+        expect(first & 3 == 2, f"{address} is no local unicast address")
+        expect(len(set(rest)) > 1, f"{address} is not random")
+    expect_equal("different addresses", len(set(seen)), len(seen))
+    # This byte is what the module makes of the kernel's.
+    expect(len({address[:2] for address in seen}) > 1,
+           f"the first byte is not random: {seen}")
+
+
+def whole_life(bench):
+    life = Life(bench.guest)
+    life.register()
+    life.load()
+    before = life.counters()
+    life.use()
+    check_addresses(life)
+    after = life.counters()
+    for kind in ("in-call", "out-return", "out-call", "in-return"):
+        expect(after[kind] > before[kind], f"no {kind} while packets were sent: {after}")
+    expect(after["in-call"] >= before["in-call"] + PACKETS, "a packet took no in-call")
+    text = bench.guest.hmp.run("info gm")
+    for word in (MODULE, "sealed", IMAGE, *CROSSINGS):
+        expect(word in text, f"info gm does not show {word!r}:\n{text}")
+    bench.note("crossings: " + ", ".join(f"{kind} {after[kind]}" for kind in CROSSINGS))
+    life.unload()
+    expect_equal("violations", life.violations(), 0)
+
+
+@case
+def chain_dummy(bench):
+    whole_life(bench)
+
+
+@case
+def chain_dummy_1cpu(bench):
+    whole_life(bench)
+
+
+@case
+def chain_dummy_again(bench):
+    life = Life(bench.guest)
+    if life.module() is None:
+        life.register()
+    free = []
+    for _ in range(ROUNDS):
+        life.load()
+        life.use()
+        life.counters()
+        life.unload()
+        free.append(int(bench.l1("awk '/^MemAvailable/ { print $2 }' /proc/meminfo")))
+    expect_equal("violations", life.violations(), 0)
+    lost = (free[1] - free[-1]) / (ROUNDS - 2)
+    bench.note(f"L1's memory: {lost:.0f} KiB less available a round")
+    expect(lost < 512, f"L1 loses {lost:.0f} KiB a round: {free}")

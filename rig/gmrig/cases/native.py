@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Checks that need no machine: they run on the host as ordinary commands."""
+
+import os
+import re
+import subprocess
+
+from .. import mutants
+from ..case import Failed, case, expect, expect_equal
+from ..channel import tail
+from ..config import TOP, ConfigError
+from ..outer import TROUBLE
+
+SHELLS = re.compile(rb"#!.*\b(sh|bash)\b")
+TAP = re.compile(r"^(not ok|ok)\b(.*)$", re.MULTILINE)
+GLIB = re.compile(r"^/\S+: +.*\b(OK|SKIP)\b", re.MULTILINE)	# when not in TAP
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped", re.MULTILINE)
+
+
+def run_suite(bench, command, **environment):
+    """Run a suite and take over its counts: TAP lines, or its closing line."""
+    done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          env={**os.environ, **environment})
+    text = done.stdout.decode(errors="replace")
+    summary = SUMMARY.findall(text)
+    lines = TAP.findall(text) or [
+        ("ok", " # SKIP" if verdict == "SKIP" else "") for verdict in GLIB.findall(text)]
+    if summary:
+        bench.passed, bench.failed, bench.skipped = map(int, summary[-1])
+    elif lines:
+        bench.failed = sum(verdict == "not ok" for verdict, _ in lines)
+        bench.skipped = sum(verdict == "ok" and "# SKIP" in rest for verdict, rest in lines)
+        bench.passed = len(lines) - bench.failed - bench.skipped
+    for reason in re.findall(r"# SKIP\S* *(.*)", text):
+        bench.note(f"skipped in the suite: {reason}")
+    if done.returncode or bench.failed:
+        wrong = re.findall(r"^not ok.*\n(?:#.*\n)*", text, re.MULTILINE)
+        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n"
+                     + tail("".join(wrong) + text[-1000:], 60))
+    if summary or lines:
+        bench.note(f"{bench.passed} passed, {bench.skipped} skipped in the suite")
+
+
+@case
+def scripts_shellcheck(bench):
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, check=True,
+                           stdout=subprocess.PIPE).stdout.decode().split("\0")
+    scripts = []
+    for name in filter(None, names):
+        path = os.path.join(TOP, name)
+        if os.path.isfile(path) and not os.path.islink(path):
+            with open(path, "rb") as stream:
+                first = stream.readline(100)
+            if SHELLS.match(first) or first.startswith(b"# shellcheck shell="):
+                scripts.append(name)
+    expect(scripts, "no scripts found")
+    done = subprocess.run(["shellcheck", "-x", *scripts], cwd=TOP, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    expect(done.returncode == 0, "shellcheck:\n" + done.stdout.decode())
+    bench.note(f"{len(scripts)} scripts")
+
+
+@case
+def rig_finds_trouble(_bench):
+    for line in ("WARNING: CPU: 1 PID: 9 at arch/x86/kvm/mmu/mmu.c:1 f+0x1/0x2 [kvm]",
+                 "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+                 "Oops: general protection fault, probably for non-canonical address",
+                 "rcu: INFO: rcu_preempt self-detected stall on CPU",
+                 "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
+                 "refcount_t: underflow; use-after-free."):
+        expect(TROUBLE.search(line), f"not seen as trouble: {line}")
+    for line in ("kvm: kvm [168]: vcpu0, guest rIP: 0xffffffff8ca9e458 Unhandled WRMSR",
+                 "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/",
+                 "kvm: module verification failed: signature and/or required key missing",
+                 "AMD Zen1 DIV0 bug detected. Disable SMT for full protection."):
+        expect_equal(line, TROUBLE.search(line), None)
+
+
+@case
+def mutants_table(bench):
+    try:
+        rows = mutants.load()
+    except ConfigError as error:
+        raise Failed(str(error)) from None
+    untested = sum(bool(row.untested) for row in rows)
+    bench.note(f"{len(rows) - untested} checks have a test, {untested} have none")
+
+
+@case
+def gmcc_unit(bench):
+    config = bench.config
+    run_suite(bench, ["make", "--no-print-directory", "-C", "gmcc",
+                      f"O={config.built('gmcc')}", "check"],
+              GMCC_MODULES=f"{config.kernel_modules}/kernel",
+              GMCC_BTF=f"{config.values['KERNEL_HEADERS']}/vmlinux")
+
+
+@case
+def qemu_unit(bench):
+    run_suite(bench, ["make", "--no-print-directory", "-C", "qemu-gm/tests",
+                      f"O={bench.config.built('qemu-unit')}", "check"])
+
+
+@case
+def idle_cost(bench):
+    done = subprocess.run(["bench/idle-cost"], cwd=TOP, stdin=subprocess.DEVNULL, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = done.stdout.decode(errors="replace")
+    expect(done.returncode == 0, "bench/idle-cost:\n" + tail(text))
+    for line in text.splitlines():
+        if "CPUID" in line or "ratio" in line:
+            bench.note(line)

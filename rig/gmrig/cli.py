@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command line of gm-rig."""
+
+import argparse
+import contextlib
+import signal
+import sys
+
+from . import accel
+from .channel import RigError
+from .config import Config, ConfigError, host_description
+from .session import BOOTS, Session
+
+INTERRUPTED = 130
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="gm-rig", description="Boot a nested chain (L1: Debian kernel with our KVM; "
+        "L2: a guest of our QEMU) and run something in it.")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    commands.add_parser("accel", help="say which accelerator would be used, and why")
+
+    def add(name, text):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--kvm", choices=("gm", "stock"), default="gm",
+                             help="modules to load in L1 [gm]")
+        command.add_argument("--boot", choices=sorted(BOOTS), default="guarded",
+                             help="how to start L2 [guarded]")
+        return command
+
+    run = add("run", "run commands, in the order given")
+    for level, text in (("l1", "in L1's shell"), ("l2", "in L2's shell"),
+                        ("hmp", "at L2's human monitor")):
+        run.add_argument(f"--{level}", metavar="CMD", action=Ordered, dest="steps",
+                         default=[], help=f"run CMD {text}")
+    run.add_argument("--timeout", type=float, default=60, help="for each command [60 s]")
+
+    add("shell", "an interactive session: `l1 CMD', `l2 CMD', `hmp CMD'")
+
+    test = commands.add_parser("test", help="run test cases or groups")
+    test.add_argument("names", nargs="*", metavar="NAME|GROUP", help="all when none is given")
+
+    commands.add_parser("list", help="list the test cases")
+
+    mutants = commands.add_parser("mutants", help="remove each security check of "
+                                  "KVM in turn; a test must notice")
+    mutants.add_argument("names", nargs="*", metavar="NAME",
+                         help="rows of kvm-gm/mutants.toml, all when none is given")
+    return top
+
+
+class Ordered(argparse.Action):
+    """Collects --l1, --l2 and --hmp in the order of the command line."""
+
+    def __call__(self, _parser, namespace, value, option=None):
+        namespace.steps = namespace.steps + [(option.lstrip("-"), value)]
+
+
+def perform(session, boot, level, command, timeout):
+    """Run one command and print its output; its status."""
+    if level == "l1":
+        status, output = session.outer().shell.run(command, timeout)
+    elif level == "l2":
+        status, output = session.guest(boot).shell.run(command, timeout)
+    else:
+        status, output = 0, session.guest(boot).hmp.run(command, timeout) + "\n"
+    print(output, end="", flush=True)
+    return status
+
+
+def run_command(session, options):
+    for level, command in options.steps:
+        status = perform(session, options.boot, level, command, options.timeout)
+        if status:
+            return status
+    return 0
+
+
+def shell_command(session, options):
+    session.guest(options.boot)
+    print(f"logs: {session.run}\n`l1 CMD', `l2 CMD', `hmp CMD'; the level stays until "
+          "another is named; `new' starts a fresh L2, `reload' loads rebuilt modules "
+          "first, `console' shows what L2's console said, `exit' ends")
+    level = "l2"
+    while True:
+        try:
+            line = input(f"{level}> ").strip()
+        except EOFError:
+            return 0
+        word, _, rest = line.partition(" ")
+        if word in ("l1", "l2", "hmp"):
+            level, line = word, rest.strip()
+        try:
+            if line in ("exit", "quit"):
+                return 0
+            if line == "new":
+                session.guest(options.boot, fresh=True)
+            elif line == "reload":
+                session.drop_guest()
+                session.outer().load_kvm(options.kvm)
+                session.guest(options.boot)
+            elif line == "console":
+                print(session.guest(options.boot).console_added())
+            elif line:
+                status = perform(session, options.boot, level, line, 600)
+                if status:
+                    print(f"[status {status}]")
+        except RigError as error:
+            print(f"gm-rig: {error}")
+        trouble = session.current_outer and session.current_outer.trouble()
+        if trouble:
+            print(f"--- L1's console:\n{trouble}")
+
+
+def main():
+    options = parser().parse_args()
+    if options.command == "accel":
+        kind, why = accel.choose()
+        print(f"{kind} ({why})")
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    session = None
+    try:
+        config = Config()
+        if options.command in ("test", "list"):
+            from . import runner
+            return runner.main(config, options)
+        if options.command == "mutants":
+            from . import mutants
+            return mutants.main(config, options)
+        print(f"host: {host_description()}", flush=True)
+        session = Session(config, options.kvm)
+        if options.command == "shell":
+            import readline  # noqa: F401, gives input() its line editing
+            return shell_command(session, options)
+        return run_command(session, options)
+    except (ConfigError, RigError) as error:
+        print(f"gm-rig: {error}", file=sys.stderr)
+        if session:
+            with contextlib.suppress(RigError):
+                print("\n".join(session.last_words()), file=sys.stderr)
+            print(f"gm-rig: logs are in {session.run}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gm-rig: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        if session:
+            session.close()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What ./configure chose, and where the build puts things."""
+
+import os
+import platform
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class ConfigError(Exception):
+    """The set-up is incomplete; the message says what to do."""
+
+
+class Config:
+    def __init__(self):
+        path = os.path.join(TOP, "config.mk")
+        if not os.path.exists(path):
+            raise ConfigError("no config.mk: run ./configure (or make) first")
+        self.values = {}
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                name, equals, value = line.partition("=")
+                if equals and not line.startswith("#"):
+                    self.values[name.strip()] = value.strip()
+        self.build = os.path.join(TOP, "build")
+        self.kernel_image = self.values["KERNEL_IMAGE"]
+        self.kernel_modules = self.values["KERNEL_MODULES"]
+        self.kernel_release = self.values["KERNEL_RELEASE"]
+        self.qemu = os.environ.get("GM_QEMU") or self.built("qemu", "qemu-system-x86_64")
+        self.qemu_data = ["/usr/share/qemu", "/usr/share/seabios"]
+        self.busybox = "/bin/busybox"
+
+    def built(self, *parts):
+        return os.path.join(self.build, *parts)
+
+    def kvm(self, flavour, module):
+        return self.built("kvm-modules", flavour, f"{module}.ko")
+
+    def need(self, path, target):
+        """PATH, or an error that names the make target that brings it."""
+        if not path or not os.path.exists(path):
+            raise ConfigError(f"{path or target} is not there: run make {target}")
+        return path
+
+
+def host_description():
+    cpus = os.cpu_count()
+    return f"{platform.system()} {platform.release()}, {cpus} CPUs"

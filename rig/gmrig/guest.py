@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0
+"""L2: the guest, run by our QEMU in L1 on the KVM that is loaded there."""
+
+import os
+import re
+import shlex
+import time
+
+from . import cpio
+from .channel import Hmp, Qmp, RigError, Shell, tail
+
+GUEST_MODULES = ("dummy", "pktgen")
+OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
+                  r"unable to handle|invalid opcode|soft lockup|stall")
+
+
+class Boot:
+    """How a guest is started; tests that name the same one share it."""
+
+    def __init__(self, name, device=True, cpus=2, memory=384):
+        self.name = name
+        self.device = device
+        self.cpus = cpus
+        self.memory = memory
+
+
+class Guest:
+    def __init__(self, outer, boot):
+        self.outer = outer
+        self.config = outer.config
+        self.boot = boot
+        channels = outer.channels
+        self.console = channels["l2-console"]
+        self.shell = Shell(channels["l2-shell"])
+        self.hmp = Hmp(channels["l2-hmp"])
+        self.qmp = Qmp(channels["l2-qmp"])
+        self.keyring = os.path.join(outer.run, "keyring.pem")
+        self.console_path = os.path.join(outer.run, "l2-console.log")
+        self.pid_path = os.path.join(outer.run, "l2-pid")
+        self.exit_path = os.path.join(outer.run, "l2-exit")
+        self.seen = 0
+        self.running = False
+
+    def _initramfs(self):
+        archive = cpio.Archive()
+        archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l2-init"))
+        archive.copy("bin/busybox", self.config.busybox)
+        archive.device("dev/console", 5, 1)
+        for name, data in self.outer.modules.closure(GUEST_MODULES):
+            archive.file(f"modules/{name}.ko", data)
+        for path, mode in ((self.config.built("guest", "gm-load"), 0o755),
+                           (self.config.built("guest", "attack", "gm_attack.ko"), 0o644)):
+            if os.path.exists(path):
+                folder = "bin" if mode == 0o755 else "modules"
+                archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
+        path = os.path.join(self.outer.run, "l2-initramfs")
+        archive.write(path)
+        return path
+
+    def _command(self):
+        boot, config = self.boot, self.config
+        accel = "kvm"
+        command = [config.qemu, "-machine", "q35",
+                   "-cpu", "host,svm=off,vmx=off", "-smp", str(boot.cpus),
+                   "-m", str(boot.memory), "-nodefaults", "-display", "none",
+                   "-no-reboot", "-kernel", config.kernel_image,
+                   "-initrd", self._initramfs(),
+                   "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off "
+                              "nowatchdog random.trust_cpu=on cryptomgr.notests audit=0"]
+        for folder in config.qemu_data:
+            command += ["-L", folder]
+        for name in ("l2-console", "l2-shell", "l2-hmp", "l2-qmp"):
+            command += ["-chardev", f"pipe,id={name},path=/dev/gm-{name}"]
+        command += ["-serial", "chardev:l2-console", "-serial", "chardev:l2-shell",
+                    "-mon", "chardev=l2-hmp,mode=readline",
+                    "-mon", "chardev=l2-qmp,mode=control"]
+        if boot.device:
+            accel += ",guarded-modules=on"
+            command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring}"]
+        return command + ["-accel", accel]
+
+    def start(self, timeout=120):
+        began = time.monotonic()
+        for channel in (self.console, self.shell.channel, self.hmp.channel,
+                        self.qmp.channel):
+            channel.clear()
+            channel.alive = self.check_alive
+        if self.console.log:
+            self.console.log.close()
+        self.console.log = open(self.console_path, "wb")
+        if os.path.exists(self.exit_path):
+            os.unlink(self.exit_path)
+        log = os.path.join(self.outer.run, "l2-qemu.log")
+        self.outer.shell.check(
+            f"{{ {shlex.join(self._command())} & echo $! >{self.pid_path}; wait $!; "
+            f"echo $? >{self.exit_path}; }} >{log} 2>&1 &")
+        self.running = True
+        try:
+            self.qmp.ready(timeout)
+            self.hmp.ready(timeout)
+            self.shell.ready(timeout)
+        except RigError as error:
+            raise RigError(f"L2 did not come up: {error}\n  its console ends with:\n"
+                           + tail(self.console_text())) from None
+        if not self.qmp.execute("query-kvm")["enabled"]:
+            raise RigError("L2 runs without KVM")
+        self.shell.check("dmesg | grep -q 'Hypervisor detected: KVM'")
+        self.seen = len(self.console_text())
+        self.outer.say(f"L2: Linux {self.shell.check('uname -r').strip()}, "
+                       f"{self.boot.cpus} CPUs, boot '{self.boot.name}', up in "
+                       f"{time.monotonic() - began:.1f} s, its kernel detects KVM")
+
+    def where(self):
+        """Where the guest's CPUs stand, as far as the monitor still answers."""
+        try:
+            registers = self.hmp.run("info registers -a", 5)
+        except RigError:
+            return "L2's monitor does not answer"
+        found = re.findall(r"RIP=([0-9a-f]+).*?HLT=(\d)", registers, re.DOTALL)
+        return "L2's CPUs: " + ", ".join(
+            f"RIP {rip}{' halted' if halted == '1' else ''}" for rip, halted in found)
+
+    def console_text(self):
+        self.console.drain()
+        self.console.pending = b""
+        with open(self.console_path, "rb") as stream:
+            return stream.read().decode(errors="replace").replace("\r", "")
+
+    def console_added(self):
+        """The console's text since the last call."""
+        text = self.console_text()
+        new, self.seen = text[self.seen:], len(text)
+        return new
+
+    def check_alive(self):
+        self.outer.check_alive()	# first: without it the console has nothing to say
+        self.console_text()
+        if self.running and os.path.exists(self.exit_path):
+            self.running = False
+            with open(os.path.join(self.outer.run, "l2-qemu.log"), encoding="utf-8",
+                      errors="replace") as stream:
+                text = stream.read()
+            raise RigError("QEMU in L1 ended:\n" + tail(text)
+                           + "\n  L2's console ends with:\n" + tail(self.console_text()))
+
+    def alive(self):
+        return self.running and self.outer.alive() and not os.path.exists(self.exit_path)
+
+    def stop(self):
+        if self.alive():
+            self.outer.shell.run(f"kill -9 $(cat {self.pid_path}); "
+                                 f"while ! [ -s {self.exit_path} ]; do sleep 0.1; done", 30)
+        self.running = False

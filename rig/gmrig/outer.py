@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0
+"""L0 and L1: the outer emulator, and the kernel in it that runs our KVM."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import time
+
+from . import accel, cpio, elf, kmod
+from .channel import Channel, RigError, Shell, tail
+
+PR_SET_PDEATHSIG = 1
+PORTS = ("l1-shell", "l2-console", "l2-shell", "l2-hmp", "l2-qmp")
+L1_MODULES = ("9p", "9pnet_virtio", "irqbypass", "ccp")
+
+# What must never appear on a host's console, whatever a guest does.
+TROUBLE = re.compile(
+    r"WARNING: (CPU:|possible|suspicious|inconsistent|bad)|BUG: |Oops|general protection fault|Kernel panic|UBSAN|KASAN|"
+    r"refcount_t|INFO: task .* blocked|self-detected stall|soft lockup|"
+    r"unable to handle|invalid opcode|stack-protector|list_(add|del) corruption|"
+    r"kmem_cache_destroy|VFS: Busy|l1-init:")
+
+
+class Console:
+    """A console log that is a file on the host; reads what has been added."""
+
+    def __init__(self, path):
+        self.path = path
+        self.offset = 0
+        open(path, "wb").close()
+
+    def all(self):
+        with open(self.path, "rb") as stream:
+            return stream.read().decode(errors="replace").replace("\r", "")
+
+    def added(self):
+        text = self.all()
+        new, self.offset = text[self.offset:], len(text)
+        return new
+
+
+class Outer:
+    def __init__(self, config, run_folder, icount=False, verbose=print):
+        self.config = config
+        self.run = run_folder
+        self.say = verbose
+        self.process = None
+        self.kvm_flavour = None
+        self.icount = icount
+        self.accel, self.why = ("tcg", "-icount wants it") if icount else accel.choose()
+        self.console = Console(os.path.join(run_folder, "l1-console.log"))
+        self.channels = {name: Channel(name, self.check_alive) for name in PORTS}
+        self.shell = Shell(self.channels["l1-shell"])
+        self.modules = kmod.Modules(config.kernel_modules)
+        self.vendor = None
+
+    def _initramfs(self):
+        archive = cpio.Archive()
+        archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l1-init"))
+        archive.copy("bin/busybox", self.config.busybox)
+        archive.device("dev/console", 5, 1)
+        order = self.modules.closure(L1_MODULES)
+        for name, data in order:
+            archive.file(f"modules/{name}.ko", data)
+        archive.file("modules/order", "".join(f"{name}\n" for name, _ in order).encode())
+        path = os.path.join(self.run, "l1-initramfs")
+        archive.write(path)
+        return path
+
+    def _command(self):
+        config = self.config
+        options = accel.qemu_options(self.accel)
+        if self.icount:
+            options = ["-accel", "tcg", "-icount", "shift=0,sleep=off",
+                       "-cpu", accel.TCG_CPU, "-smp", "1"]
+        command = [config.need(config.qemu, "qemu"), "-machine", "q35", *options,
+                   "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
+                   "-kernel", config.need(config.kernel_image, "deps"),
+                   "-initrd", self._initramfs(),
+                   "-append", "console=ttyS0 loglevel=6 panic=-1 oops=panic "
+                              f"{'' if self.icount else 'mitigations=off '}"
+                              "nowatchdog random.trust_cpu=on cryptomgr.notests "
+                              f"audit=0 GM_RUN={self.run}",
+                   "-serial", f"file:{self.console.path}",
+                   "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
+                              "readonly=on,multidevs=remap",
+                   "-virtfs", f"local,path={self.run},mount_tag=run,security_model=none",
+                   "-device", "virtio-serial-pci"]
+        for folder in config.qemu_data:
+            command += ["-L", folder]
+        for index, (name, channel) in enumerate(self.channels.items(), start=1):
+            command += ["-chardev", f"socket,id={name},fd={channel.far.fileno()}",
+                        "-device", f"virtserialport,chardev={name},name={name},nr={index}"]
+        return command
+
+    def start(self, timeout=120):
+        libc = ctypes.CDLL(None)
+
+        def child():
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        began = time.monotonic()
+        command = self._command()
+        self.say(f"L0: {os.path.basename(command[0])} -accel {self.accel} ({self.why})")
+        log = os.path.join(self.run, "l0-qemu.log")
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                pass_fds=[c.far.fileno() for c in self.channels.values()],
+                start_new_session=True, preexec_fn=child)
+        for channel in self.channels.values():
+            channel.far.close()
+        self.shell.ready(timeout)
+        flags = set(self.shell.check("grep -m1 ^flags /proc/cpuinfo").split())
+        self.vendor = "kvm-amd" if "svm" in flags else "kvm-intel"
+        if not flags & {"svm", "vmx"}:
+            raise RigError("L1's CPU has neither svm nor vmx")
+        self.say(f"L1: Linux {self.shell.check('uname -r').strip()} up in "
+                 f"{time.monotonic() - began:.1f} s, CPU flag "
+                 f"{'svm' if 'svm' in flags else 'vmx'}")
+
+    def load_kvm(self, flavour):
+        """Load our modules ("gm") or the unpatched ones ("stock"), and prove it."""
+        self.unload_kvm()
+        for module in ("kvm", self.vendor):
+            path = self.config.need(self.config.kvm(flavour, module), f"kvm-{flavour}")
+            self.shell.check(f"busybox insmod {path}", timeout=60)
+            with open(path, "rb") as stream:
+                built = elf.build_id(stream.read()).hex()
+            name = kmod.canonical(module)
+            loaded = self.shell.check(
+                f"od -An -v -tx1 /sys/module/{name}/notes/.note.gnu.build-id | tr -d ' \\n'")
+            if loaded != built:
+                raise RigError(f"L1 runs a {name} that is not {path}")
+        parameter = "npt" if self.vendor == "kvm-amd" else "ept"
+        state = self.shell.check(
+            f"cat /sys/module/{kmod.canonical(self.vendor)}/parameters/{parameter}").strip()
+        if state != "Y":
+            raise RigError(f"L1: {self.vendor} runs without {parameter}")
+        self.kvm_flavour = flavour
+        self.say(f"L1: {flavour} kvm.ko and {self.vendor}.ko loaded (build ids match the "
+                 f"built files), {parameter}=Y")
+
+    def unload_kvm(self):
+        if self.kvm_flavour:
+            self.shell.check(f"busybox rmmod {kmod.canonical(self.vendor)} && "
+                             "busybox rmmod kvm", timeout=60)
+            self.kvm_flavour = None
+
+    def check_alive(self):
+        if self.process is None or self.process.poll() is None:
+            return
+        with open(os.path.join(self.run, "l0-qemu.log"), encoding="utf-8",
+                  errors="replace") as stream:
+            raise RigError(f"the outer machine ended (status {self.process.returncode})\n"
+                           + tail(stream.read()))
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def trouble(self):
+        """Lines on L1's console since the last call that no host may show."""
+        text = self.console.added()
+        if not TROUBLE.search(text):
+            return ""
+        return text
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for channel in self.channels.values():
+            channel.near.close()

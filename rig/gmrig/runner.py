@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs test cases and reports; the last line sums up.
+
+After every case, L1's console is searched for anything that a host kernel must
+not say, and L2's unless the row expects the guest to complain: what turns up
+fails the case that was running. A machine that was in a failed case is not
+used again.
+"""
+
+import contextlib
+import signal
+import sys
+import time
+
+from . import table
+from .case import Bench, Failed, Skip
+from .channel import QmpError, RigError, RigTimeout, from_first
+from .config import host_description
+from .guest import OOPS
+from .outer import TROUBLE
+from .session import Session
+
+
+@contextlib.contextmanager
+def time_limit(seconds, what):
+    def expired(_signal, _frame):
+        raise RigTimeout(f"{what} took more than {seconds:.0f} s")
+
+    previous = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+class Runner:
+    def __init__(self, session, stream=sys.stdout):
+        self.session = session
+        self.stream = stream
+        self.passed = self.failed = self.skipped = 0
+
+    def line(self, text):
+        print(text, file=self.stream, flush=True)
+
+    def prepare(self, case):
+        if case.boot == "l1":
+            self.session.outer()
+        elif case.boot:
+            guest = self.session.guest(case.boot, fresh=case.fresh)
+            guest.console_added()
+
+    def aftermath(self, case):
+        """What the machines' consoles hold against the case, or ''."""
+        problems = []
+        outer, guest = self.session.current_outer, self.session.current_guest
+        if case.boot and outer is not None:
+            trouble = outer.trouble()
+            if trouble:
+                problems.append("L1's kernel complained:\n" + from_first(TROUBLE, trouble))
+        if case.boot and guest is not None and not case.guest_oops:
+            text = guest.console_added()
+            if OOPS.search(text):
+                problems.append("L2's kernel complained:\n" + from_first(OOPS, text))
+        return "\n".join(problems)
+
+    def run(self, case):
+        self.line(f"----  {case.name}: {case.about}")
+        began = time.monotonic()
+        bench = Bench(self.session, case)
+        reason, skipped = "", None
+        try:
+            self.prepare(case)
+            began = time.monotonic()
+            with time_limit(case.timeout, case.name):
+                case.function(bench)
+        except Skip as skip:
+            skipped = str(skip)
+        except (Failed, RigError, QmpError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        with contextlib.suppress(RigError):
+            reason = "\n".join(filter(None, (reason, self.aftermath(case))))
+        took = time.monotonic() - began
+        for note in bench.notes:
+            self.line(f"      {note}")
+        if reason:
+            self.line(f"FAIL  {case.name} ({took:.1f} s)")
+            for part in [reason] + (self.session.last_words() if case.boot else []):
+                self.line("      " + part.replace("\n", "\n      "))
+            self.failed += max(1, bench.failed)
+            self.passed += bench.passed or 0
+            if case.boot:
+                self.session.drop_outer()
+        elif skipped is not None:
+            self.line(f"SKIP  {case.name}: {skipped}")
+            self.skipped += 1
+        else:
+            self.line(f"ok    {case.name} ({took:.1f} s)")
+            self.passed += 1 if bench.passed is None else bench.passed
+        self.skipped += bench.skipped
+
+    def summary(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def in_order(cases):
+    """Cases that share a boot next to each other, in the table's order otherwise."""
+    boots = list(dict.fromkeys(case.boot for case in cases))
+    return sorted(cases, key=lambda case: boots.index(case.boot))
+
+
+def main(config, options):
+    cases = table.load()
+    if options.command == "list":
+        for case in cases:
+            print(f"{case.name:24} {','.join(case.groups):16} {case.about}")
+        return 0
+    print(f"host: {host_description()}", flush=True)
+    session = Session(config, verbose=lambda text: print(f"      {text}", flush=True))
+    runner = Runner(session)
+    try:
+        for case in in_order(table.select(cases, options.names)):
+            runner.run(case)
+    except KeyboardInterrupt:
+        runner.line("interrupted; what ran so far:")
+        runner.failed += 1
+        raise
+    finally:
+        session.close()
+        if not runner.failed:
+            session.remove_files()
+        else:
+            runner.line(f"logs are in {session.run}")
+        runner.line(runner.summary())
+    return 1 if runner.failed or not runner.passed else 0

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One L1 and at most one L2, started when first needed."""
+
+import os
+import shutil
+import tempfile
+
+from .channel import from_first, tail
+from .guest import Boot, Guest
+from .outer import TROUBLE, Outer
+
+KEPT_RUNS = 10
+BOOTS = {boot.name: boot for boot in (
+    Boot("guarded"),
+    Boot("guarded-1cpu", cpus=1),
+    Boot("plain", device=False),
+)}
+
+
+def run_folder(config):
+    """A fresh folder for the logs and files of one run; the last few are kept."""
+    base = config.built("rig")
+    os.makedirs(base, exist_ok=True)
+    earlier = sorted((os.path.join(base, name) for name in os.listdir(base)),
+                     key=os.path.getmtime)
+    for folder in earlier[:-KEPT_RUNS]:
+        shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.mkdtemp(prefix="run-", dir=base)
+
+
+class Session:
+    def __init__(self, config, kvm="gm", verbose=print):
+        self.config = config
+        self.kvm = kvm
+        self.say = verbose
+        self.run = run_folder(config)
+        self.current_outer = None
+        self.current_guest = None
+
+    def outer(self):
+        """L1, booted and with our modules loaded."""
+        if self.current_outer is None or not self.current_outer.alive():
+            self.close()
+            self.current_outer = Outer(self.config, self.run, verbose=self.say)
+            self.current_outer.start()
+            self.current_outer.load_kvm(self.kvm)
+        return self.current_outer
+
+    def guest(self, boot_name, fresh=False):
+        """An L2 of that boot: the one that runs, if it is fit, or a new one."""
+        outer = self.outer()
+        current = self.current_guest
+        if current is not None:
+            if current.alive() and current.boot.name == boot_name and not fresh:
+                return current
+            self.drop_guest()
+        guest = Guest(outer, BOOTS[boot_name])
+        if guest.boot.device:
+            shutil.copyfile(self.config.need(self.config.built("keys", "keyring.pem"),
+                                             "images"), guest.keyring)
+        self.current_guest = guest
+        guest.start()
+        return guest
+
+    def drop_guest(self):
+        if self.current_guest is not None:
+            self.current_guest.stop()
+            self.current_guest = None
+
+    def drop_outer(self):
+        self.current_guest = None
+        if self.current_outer is not None:
+            self.current_outer.stop()
+            self.current_outer = None
+
+    def last_words(self):
+        """How the consoles of the machines that run end, to explain a failure."""
+        parts = []
+        if self.current_guest is not None:
+            parts.append("L2's console ends with:\n"
+                         + tail(self.current_guest.console_text(), 15))
+            if self.current_guest.alive():
+                parts.append(self.current_guest.where())
+        if self.current_outer is not None:
+            parts.append("L1's console ends with:\n"
+                         + from_first(TROUBLE, self.current_outer.console.all()))
+        return parts
+
+    def close(self):
+        self.drop_outer()
+
+    def remove_files(self):
+        shutil.rmtree(self.run, ignore_errors=True)

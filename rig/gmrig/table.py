@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of test cases, rig/tests.toml, and the code behind each row."""
+
+import importlib
+import os
+import tomllib
+from dataclasses import dataclass
+from typing import Callable
+
+from .config import ConfigError
+
+CASES = ("native", "boot", "chain", "attacks", "stress", "bad_input")
+FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops"}
+
+
+@dataclass
+class Case:
+    name: str
+    groups: list
+    timeout: float		# seconds, for the test itself; booting has its own
+    about: str
+    function: Callable
+    boot: str = ""		# how to start L2; "": no machine needed, "l1": L1 only
+    fresh: bool = False		# wants an L2 that no other test has used
+    guest_oops: bool = False	# the guest kernel may complain: it is the victim
+
+
+def load():
+    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tests.toml")
+    with open(path, "rb") as stream:
+        rows = tomllib.load(stream)["test"]
+    functions = {}
+    for module in CASES:
+        loaded = importlib.import_module(f"gmrig.cases.{module}")
+        for name, value in vars(loaded).items():
+            if callable(value) and getattr(value, "is_case", False):
+                functions[name.replace("_", "-")] = value
+    cases = []
+    for row in rows:
+        unknown = set(row) - FIELDS
+        if unknown:
+            raise ConfigError(f"tests.toml: {row['name']}: unknown {', '.join(unknown)}")
+        function = functions.pop(row["name"], None)
+        if function is None:
+            raise ConfigError(f"tests.toml: {row['name']}: no such case in gmrig/cases")
+        cases.append(Case(function=function, **row))
+    if functions:
+        raise ConfigError(f"cases without a row in tests.toml: {', '.join(functions)}")
+    return cases
+
+
+def select(cases, names):
+    if not names:
+        return cases
+    known = {case.name for case in cases}.union(*(case.groups for case in cases))
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no test or group {name}; gm-rig list shows them")
+    return [case for case in cases
+            if case.name in names or set(case.groups).intersection(names)]
