@@ -13,6 +13,8 @@ GUEST_MODULES = ("dummy", "pktgen")
 OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
                   r"unable to handle|invalid opcode|soft lockup|stall")
 
+WHERE = re.compile(r"VM status|CPU#|R[A-Z0-9]+ ?=|CR|CS |GS ")
+
 
 class Boot:
     """How a guest is started; tests that name the same one share it."""
@@ -38,6 +40,7 @@ class Guest:
         self.console_path = os.path.join(outer.run, "l2-console.log")
         self.pid_path = os.path.join(outer.run, "l2-pid")
         self.exit_path = os.path.join(outer.run, "l2-exit")
+        self.log_path = os.path.join(outer.run, "l2-qemu.log")
         self.seen = 0
         self.running = False
 
@@ -90,10 +93,9 @@ class Guest:
         self.console.log = open(self.console_path, "wb")
         if os.path.exists(self.exit_path):
             os.unlink(self.exit_path)
-        log = os.path.join(self.outer.run, "l2-qemu.log")
         self.outer.shell.check(
             f"{{ {shlex.join(self._command())} & echo $! >{self.pid_path}; wait $!; "
-            f"echo $? >{self.exit_path}; }} >{log} 2>&1 &")
+            f"echo $? >{self.exit_path}; }} >{self.log_path} 2>&1 &")
         self.running = True
         try:
             self.qmp.ready(timeout)
@@ -111,14 +113,17 @@ class Guest:
                        f"{time.monotonic() - began:.1f} s, its kernel detects KVM")
 
     def where(self):
-        """Where the guest's CPUs stand, as far as the monitor still answers."""
-        try:
-            registers = self.hmp.run("info registers -a", 5)
-        except RigError:
-            return "L2's monitor does not answer"
-        found = re.findall(r"RIP=([0-9a-f]+).*?HLT=(\d)", registers, re.DOTALL)
-        return "L2's CPUs: " + ", ".join(
-            f"RIP {rip}{' halted' if halted == '1' else ''}" for rip, halted in found)
+        """Where the guest stands: QEMU's own words, and the CPUs' registers twice."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as stream:
+            parts = ["QEMU in L1 said:\n" + tail(stream.read())]
+        for command in ("info status", "info registers -a", "info registers -a"):
+            try:
+                answer = self.hmp.run(command, 5)
+            except RigError:
+                return "\n".join(parts + ["L2's monitor does not answer"])
+            parts.append(tail("\n".join(
+                line for line in answer.splitlines() if WHERE.match(line)), 100))
+        return "\n".join(parts)
 
     def console_text(self):
         self.console.drain()
@@ -137,8 +142,7 @@ class Guest:
         self.console_text()
         if self.running and os.path.exists(self.exit_path):
             self.running = False
-            with open(os.path.join(self.outer.run, "l2-qemu.log"), encoding="utf-8",
-                      errors="replace") as stream:
+            with open(self.log_path, encoding="utf-8", errors="replace") as stream:
                 text = stream.read()
             raise RigError("QEMU in L1 ended:\n" + tail(text)
                            + "\n  L2's console ends with:\n" + tail(self.console_text()))
