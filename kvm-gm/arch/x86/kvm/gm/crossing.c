@@ -8,9 +8,12 @@
  * violation. Gates used from the guest's view need no look at guest page
  * tables: whoever executes a hypercall at a gate's address gets the gate's
  * registered target, under the frozen translation, and nothing more.
+ *
+ * Every crossing first checks everything and then acts. On the exit fastpath
+ * (@fast: interrupts off, no SRCU, nothing may sleep) what cannot be done or is
+ * not right is left alone, and done or reported when the exit is handled the
+ * slow way.
  */
-#include <linux/bsearch.h>
-
 #include "gm/gm.h"
 #include "hyperv.h"
 #include "mmu.h"
@@ -27,6 +30,9 @@ static const u8 gm_callee_saved[] = {
 	VCPU_REGS_R13, VCPU_REGS_R14, VCPU_REGS_R15,
 };
 
+#define GM_CALLEE_SAVED	(BIT(VCPU_REGS_RBX) | BIT(VCPU_REGS_RBP) | \
+			 BIT(VCPU_REGS_R12) | BIT(VCPU_REGS_R13) | \
+			 BIT(VCPU_REGS_R14) | BIT(VCPU_REGS_R15))
 #define GM_KEEP_RESULT	(BIT(VCPU_REGS_RAX) | BIT(VCPU_REGS_RDX))
 #define GM_KEEP_ARGS	(BIT(VCPU_REGS_RDI) | BIT(VCPU_REGS_RSI) | \
 			 BIT(VCPU_REGS_RDX) | BIT(VCPU_REGS_RCX) | \
@@ -39,15 +45,15 @@ static const u8 gm_callee_saved[] = {
  */
 void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep)
 {
+	u64 rflags = kvm_x86_call(get_rflags)(vcpu);
 	int i;
 
+	keep |= BIT(VCPU_REGS_RSP);
 	for (i = 0; i < VCPU_REGS_RIP; i++)
-		if (i != VCPU_REGS_RSP && !(keep & BIT(i)))
-			kvm_register_write_raw(vcpu, i, 0);
+		if (!(keep & BIT(i)))
+			vcpu->arch.regs[i] = 0;
 
-	kvm_x86_call(set_rflags)(vcpu,
-				 (kvm_x86_call(get_rflags)(vcpu) & X86_EFLAGS_IF) |
-				 X86_EFLAGS_FIXED);
+	kvm_x86_call(set_rflags)(vcpu, (rflags & X86_EFLAGS_IF) | X86_EFLAGS_FIXED);
 }
 
 static void gm_sanitize_rflags(struct kvm_vcpu *vcpu)
@@ -62,7 +68,7 @@ static void gm_save_callee_saved(struct kvm_vcpu *vcpu, u64 *to)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(gm_callee_saved); i++)
-		to[i] = kvm_register_read_raw(vcpu, gm_callee_saved[i]);
+		to[i] = vcpu->arch.regs[gm_callee_saved[i]];
 }
 
 static void gm_load_callee_saved(struct kvm_vcpu *vcpu, const u64 *from)
@@ -70,7 +76,7 @@ static void gm_load_callee_saved(struct kvm_vcpu *vcpu, const u64 *from)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(gm_callee_saved); i++)
-		kvm_register_write_raw(vcpu, gm_callee_saved[i], from[i]);
+		vcpu->arch.regs[gm_callee_saved[i]] = from[i];
 }
 
 void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind)
@@ -78,18 +84,12 @@ void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind)
 	atomic64_inc(&seal->crossings[kind]);
 }
 
-static int gm_cmp_gate(const void *key, const void *elt)
+static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+		     enum kvm_gm_violation kind, u64 addr, bool fast)
 {
-	const struct kvm_gm_gate *gate = elt;
-	u64 rip = *(const u64 *)key;
-
-	return rip < gate->insn ? -1 : rip > gate->insn;
-}
-
-static struct kvm_gm_gate *gm_find_gate(struct gm_seal *seal, u64 rip)
-{
-	return bsearch(&rip, seal->gates, seal->nr_gates, sizeof(*seal->gates),
-		       gm_cmp_gate);
+	return fast ? GM_CONTINUE :
+		      gm_violation(vcpu, gate->seal, kind, gate - gate->seal->gates,
+				   addr, INVALID_GPA);
 }
 
 /*
@@ -119,6 +119,11 @@ static bool gm_environment_ok(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		return false;
 	}
 
+	/* Nearly always both are far from the module. */
+	if ((gs >= seal->high || seal->low - gs >= SZ_2M) &&
+	    (sp >= seal->high + PAGE_SIZE || sp < seal->low))
+		return true;
+
 	for (i = 0; i < seal->nr_regions; i++) {
 		struct gm_region *region = &seal->regions[i];
 
@@ -140,82 +145,40 @@ static bool gm_environment_ok(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	return true;
 }
 
-/* Claim an activation in state @from, for OUT and EVENT the one at @sp. */
-static struct gm_activation *gm_claim(struct gm_seal *seal, int from, u64 sp)
+static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
-	int i;
-
-	for (i = 0; i < seal->nr_acts; i++) {
-		struct gm_activation *act = &seal->acts[i];
-		u64 *key = from == GM_ACT_OUT ? &act->out_sp : &act->guest_sp;
-
-		if (READ_ONCE(act->state) != from ||
-		    (from != GM_ACT_FREE && READ_ONCE(*key) != sp) ||
-		    cmpxchg(&act->state, from, GM_ACT_INSIDE) != from)
-			continue;
-
-		/* It may have been reused between the look and the claim. */
-		if (from == GM_ACT_FREE || *key == sp)
-			return act;
-		gm_release(act, from);
-	}
-	return NULL;
-}
-
-/*
- * A thread calls in at a stack pointer at which another activation's return
- * address stood: that one's thread is gone, it can never come back.
- */
-static void gm_supersede(struct gm_seal *seal, u64 sp)
-{
-	int i;
-
-	for (i = 0; i < seal->nr_acts; i++) {
-		struct gm_activation *act = &seal->acts[i];
-		int state = READ_ONCE(act->state);
-
-		if ((state == GM_ACT_OUT || state == GM_ACT_EVENT) &&
-		    READ_ONCE(act->guest_sp) == sp &&
-		    cmpxchg(&act->state, state, GM_ACT_INSIDE) == state)
-			gm_release(act, act->guest_sp == sp ? GM_ACT_FREE : state);
-	}
-}
-
-static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-		      struct kvm_gm_gate *gate)
-{
-	u32 nr = gate - seal->gates;
+	struct gm_seal *seal = gate->seal;
 	u64 args[16], bad, sp = kvm_rsp_read(vcpu), top;
 	struct x86_exception fault;
 	struct gm_activation *act;
 	int i, r;
 
 	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, bad,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
 
-	r = gate->stack_words ?
-	    kvm_read_guest_virt(vcpu, sp + 8, args, gate->stack_words * 8, &fault) :
-	    X86EMUL_CONTINUE;
-	if (r == X86EMUL_PROPAGATE_FAULT) {
-		kvm_inject_emulated_page_fault(vcpu, &fault);
-		return 1;
+	if (gate->stack_words) {
+		if (fast)
+			return GM_CONTINUE;
+		r = kvm_read_guest_virt(vcpu, sp + 8, args, gate->stack_words * 8, &fault);
+		if (r == X86EMUL_PROPAGATE_FAULT) {
+			kvm_inject_emulated_page_fault(vcpu, &fault);
+			return 1;
+		}
+		if (r != X86EMUL_CONTINUE)
+			return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, fast);
 	}
-	if (r != X86EMUL_CONTINUE)
-		return gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp,
-				    INVALID_GPA);
 
-	gm_supersede(seal, sp);
-	act = gm_claim(seal, GM_ACT_FREE, 0);
-	if (!act)
-		return gm_violation(vcpu, seal, KVM_GM_V_LIMIT, nr, sp,
-				    INVALID_GPA);
+	act = gm_begin_activation(seal, sp);
+	if (IS_ERR(act))
+		return gm_refuse(vcpu, gate, PTR_ERR(act) == -ENOSPC ?
+				 KVM_GM_V_LIMIT : KVM_GM_V_ENVIRONMENT, sp, fast);
 
-	act->gate = nr;
-	act->guest_sp = sp;
+	act->gate = gate - seal->gates;
 	gm_save_callee_saved(vcpu, act->guest_callee_saved);
-	if (act->synced)
+	if (act->shared) {
 		bitmap_zero(act->synced, seal->stack_size);
+		act->shared = false;
+	}
 
 	/* As a CALL would leave it: arguments, then the return address. */
 	top = gm_stack_top(seal, act) - 16 - ALIGN(gate->stack_words * 8, 16);
@@ -232,174 +195,157 @@ static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	return 1;
 }
 
-static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-			 struct kvm_gm_gate *gate)
+/* The guest is about to free the module. Also if its init failed. */
+static bool gm_is_last_return(struct kvm_vcpu *vcpu, const struct gm_gate *gate)
 {
-	struct gm_activation *act = vcpu->arch.gm.act;
-	u8 flags = seal->gates[act->gate].flags;
-	u64 sp = act->guest_sp, ret = seal->ret;
+	return (gate->flags & KVM_GM_GATE_F_EXIT) ||
+	       ((gate->flags & KVM_GM_GATE_F_INIT) && (s32)kvm_rax_read(vcpu) < 0);
+}
+
+/* Outside already. Returns what an exit handler returns. */
+static int gm_unseal_after_return(struct kvm_vcpu *vcpu, struct gm_seal *seal)
+{
 	struct kvm_gm_exit *exit = KVM_GM_EXIT(vcpu->run);
 	int r;
 
-	if (kvm_rsp_read(vcpu) != act->top_sp)
-		return gm_violation(vcpu, seal, KVM_GM_V_FRAME,
-				    gate - seal->gates, kvm_rsp_read(vcpu),
-				    INVALID_GPA);
-
-	gm_scrub_registers(vcpu, GM_KEEP_RESULT);
-	gm_load_callee_saved(vcpu, act->guest_callee_saved);
-	gm_count(seal, KVM_GM_OUT_RETURN);
-	gm_release(act, GM_ACT_FREE);
-	kref_get(&seal->ref);
-	gm_leave_view(vcpu);
-
-	kvm_rsp_write(vcpu, sp);
-	kvm_rip_write(vcpu, ret);
-
-	/* The guest is about to free the module. Also if its init failed. */
-	r = -ENOENT;
-	if ((flags & KVM_GM_GATE_F_EXIT) ||
-	    ((flags & KVM_GM_GATE_F_INIT) && (s32)kvm_rax_read(vcpu) < 0)) {
-		kvm_vcpu_srcu_read_unlock(vcpu);
-		r = gm_unseal(seal);
-		kvm_vcpu_srcu_read_lock(vcpu);
-	}
-	if (r) {
-		gm_put_seal(seal);
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	r = gm_unseal(seal);
+	kvm_vcpu_srcu_read_lock(vcpu);
+	if (r)
 		return 1;
-	}
 
 	vcpu->run->exit_reason = KVM_EXIT_GM;
 	memset(exit, 0, sizeof(*exit));
 	exit->type = KVM_GM_EXIT_UNSEALED;
 	exit->id = seal->id;
-	exit->rip = ret;
+	exit->rip = kvm_rip_read(vcpu);
 	exit->gpa = INVALID_GPA;
 	exit->gate = KVM_GM_NO_GATE;
-	gm_put_seal(seal);
 	return 0;
 }
 
-/*
- * The activation is saved: let its in-return claim it. False: two threads on
- * one stack pointer could not be told apart (I3).
- */
-static bool gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
-{
-	int i;
-
-	guard(spinlock)(&seal->out_lock);
-
-	for (i = 0; i < seal->nr_acts; i++)
-		if (READ_ONCE(seal->acts[i].state) == GM_ACT_OUT &&
-		    READ_ONCE(seal->acts[i].out_sp) == act->out_sp)
-			return false;
-	gm_release(act, GM_ACT_OUT);
-	return true;
-}
-
-static int gm_out_call(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-		       struct kvm_gm_gate *gate)
+static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
 	struct gm_activation *act = vcpu->arch.gm.act;
+	struct gm_seal *seal = gate->seal;
+	bool last = gm_is_last_return(vcpu, &seal->gates[act->gate]);
+	u64 sp = act->guest_sp, ret = seal->ret;
+	int r = 1;
+
+	if (kvm_rsp_read(vcpu) != act->top_sp)
+		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, kvm_rsp_read(vcpu), fast);
+	if (last) {
+		if (fast)
+			return GM_CONTINUE;
+		kref_get(&seal->ref);
+	}
+
+	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED);
+	gm_load_callee_saved(vcpu, act->guest_callee_saved);
+	gm_count(seal, KVM_GM_OUT_RETURN);
+	gm_end_activation(seal, act);
+	gm_leave_view(vcpu);
+	kvm_rsp_write(vcpu, sp);
+	kvm_rip_write(vcpu, ret);
+
+	if (last) {
+		r = gm_unseal_after_return(vcpu, seal);
+		gm_put_seal(seal);
+	}
+	return r;
+}
+
+static int gm_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+{
+	struct gm_activation *act = vcpu->arch.gm.act;
+	struct gm_seal *seal = gate->seal;
 	u64 target = gate->kind == KVM_GM_GATE_OUT_CALL ?
 		     gate->target : kvm_r11_read(vcpu);
-	u64 args[16], sp, private_sp = kvm_rsp_read(vcpu);
-	u32 nr = gate - seal->gates;
+	u64 args[16], sp, private_sp = kvm_rsp_read(vcpu), trampoline = seal->trampoline;
+	u32 words = gate->stack_words, nr = gate - seal->gates;
 	struct x86_exception fault;
 	int i, r = 1;
 
-	if (!gm_share_windows(vcpu))
-		return gm_violation(vcpu, seal, KVM_GM_V_FRAME, nr, private_sp,
-				    INVALID_GPA);
+	if (words && fast)
+		return GM_CONTINUE;
 
-	for (i = 0; i < gate->stack_words; i++) {
+	for (i = 0; i < words; i++) {
 		u64 *arg = gm_stack_word(seal, private_sp + 8 + i * 8);
 
 		if (!arg)
-			return gm_violation(vcpu, seal, KVM_GM_V_FRAME, nr,
-					    private_sp, INVALID_GPA);
+			return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
 		args[i] = *arg;
 	}
 
-	sp = ALIGN_DOWN(act->guest_sp - gate->stack_words * 8, 16);
+	if (!gm_share_windows(seal, act, private_sp))
+		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
+
+	sp = ALIGN_DOWN(act->guest_sp - words * 8, 16);
 	act->out_sp = sp;
 	act->regs[VCPU_REGS_RSP] = private_sp;
 	act->regs[VCPU_REGS_RIP] = gate->insn + GM_HYPERCALL_LEN;
 	gm_save_callee_saved(vcpu, act->private_callee_saved);
 	if (!gm_publish_out(seal, act))
-		return gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, fast);
 
 	/* From here on the activation may be somebody else's. */
 	gm_scrub_registers(vcpu, GM_KEEP_ARGS);
 	gm_count(seal, KVM_GM_OUT_CALL);
-	kref_get(&seal->ref);
+	if (words)
+		kref_get(&seal->ref);
 	gm_leave_view(vcpu);
 	kvm_rsp_write(vcpu, sp);
-	kvm_rip_write(vcpu, seal->trampoline);
+	kvm_rip_write(vcpu, trampoline);
 	kvm_r11_write(vcpu, target);
 
 	/* Arguments on the stack go through the guest's own translation. */
-	if (gate->stack_words &&
-	    kvm_write_guest_virt_system(vcpu, sp, args, gate->stack_words * 8, &fault))
-		r = gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp,
-				 INVALID_GPA);
-	gm_put_seal(seal);
+	if (words) {
+		if (kvm_write_guest_virt_system(vcpu, sp, args, words * 8, &fault))
+			r = gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp,
+					 INVALID_GPA);
+		gm_put_seal(seal);
+	}
 	return r;
 }
 
-static int gm_in_return(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-			struct kvm_gm_gate *gate)
+static int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
-	u32 nr = gate - seal->gates;
+	struct gm_seal *seal = gate->seal;
 	u64 sp = kvm_rsp_read(vcpu), bad;
 	struct gm_activation *act;
 
 	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, bad,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
 
-	act = gm_claim(seal, GM_ACT_OUT, sp);
+	act = gm_claim_out(seal, sp);
 	if (!act)
-		return gm_violation(vcpu, seal, KVM_GM_V_RETURN, nr, sp,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_RETURN, sp, fast);
 
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
-
-	if (!gm_collect_windows(vcpu))
-		return gm_violation(vcpu, seal, KVM_GM_V_FRAME, nr,
-				    act->regs[VCPU_REGS_RSP], INVALID_GPA);
-
+	gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
 	gm_count(seal, KVM_GM_IN_RETURN);
 	return 1;
 }
 
-static int gm_resume(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-		     struct kvm_gm_gate *gate)
+static int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
-	u32 nr = gate - seal->gates;
+	struct gm_seal *seal = gate->seal;
 	u64 sp = kvm_rsp_read(vcpu), bad;
 	struct gm_activation *act;
-	int i;
 
 	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, bad,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
 
-	act = gm_claim(seal, GM_ACT_EVENT, sp);
+	act = gm_claim_event(seal, sp);
 	if (!act)
-		return gm_violation(vcpu, seal, KVM_GM_V_RESUME, nr, sp,
-				    INVALID_GPA);
+		return gm_refuse(vcpu, gate, KVM_GM_V_RESUME, sp, fast);
 
 	gm_enter_view(vcpu, seal, act);
-	for (i = 0; i < VCPU_REGS_RIP; i++)
-		if (i != VCPU_REGS_RSP)
-			kvm_register_write_raw(vcpu, i, act->regs[i]);
+	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
 	kvm_set_rflags(vcpu, act->rflags);
@@ -407,42 +353,30 @@ static int gm_resume(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	return 1;
 }
 
-static int gm_cross_inside(struct kvm_vcpu *vcpu, u64 rip)
+/* Control is at @gate's instruction. Returns what an exit handler returns. */
+static int gm_cross(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
-	struct gm_seal *seal = vcpu->arch.gm.seal;
-	struct kvm_gm_gate *gate = gm_find_gate(seal, rip);
+	struct gm_seal *inside = vcpu->arch.gm.seal;
 
-	if (gate) {
+	if (inside == gate->seal) {
 		switch (gate->kind) {
 		case KVM_GM_GATE_OUT_CALL:
 		case KVM_GM_GATE_OUT_CALL_INDIRECT:
-			return gm_out_call(vcpu, seal, gate);
+			return gm_out_call(vcpu, gate, fast);
 		case KVM_GM_GATE_OUT_RETURN:
-			return gm_out_return(vcpu, seal, gate);
+			return gm_out_return(vcpu, gate, fast);
 		}
-	}
-	return gm_violation(vcpu, seal, KVM_GM_V_GATE,
-			    gate ? gate - seal->gates : KVM_GM_NO_GATE, rip,
-			    INVALID_GPA);
-}
-
-static int gm_cross_outside(struct kvm_vcpu *vcpu, struct gm_seal *seal, u64 rip)
-{
-	struct kvm_gm_gate *gate = gm_find_gate(seal, rip);
-
-	if (gate) {
+	} else if (!inside) {
 		switch (gate->kind) {
 		case KVM_GM_GATE_IN_CALL:
-			return gm_in_call(vcpu, seal, gate);
+			return gm_in_call(vcpu, gate, fast);
 		case KVM_GM_GATE_IN_RETURN:
-			return gm_in_return(vcpu, seal, gate);
+			return gm_in_return(vcpu, gate, fast);
 		case KVM_GM_GATE_RESUME:
-			return gm_resume(vcpu, seal, gate);
+			return gm_resume(vcpu, gate, fast);
 		}
 	}
-	return gm_violation(vcpu, seal, KVM_GM_V_GATE,
-			    gate ? gate - seal->gates : KVM_GM_NO_GATE, rip,
-			    INVALID_GPA);
+	return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
 }
 
 static int gm_complete_seal(struct kvm_vcpu *vcpu)
@@ -468,36 +402,68 @@ static int gm_request_seal(struct kvm_vcpu *vcpu, u64 rip)
 	return 0;
 }
 
+/* Gates are for 64-bit CPL 0; inside it is nothing else. */
+static bool gm_may_cross(struct kvm_vcpu *vcpu)
+{
+	return gm_inside(vcpu) ||
+	       (!vcpu->arch.guest_state_protected && is_64_bit_mode(vcpu) &&
+		!kvm_x86_call(get_cpl)(vcpu));
+}
+
+/*
+ * A hypercall instruction has exited, and the vCPU may be let go on without
+ * leaving its run loop. True: the crossing is done. False: nothing is.
+ */
+bool gm_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct gm_gate *gate;
+
+	if (vcpu->guest_debug || !gm_may_cross(vcpu))
+		return false;
+
+	/* Keeps the seal from going away, see gm_unseal_locked(). */
+	guard(rcu)();
+
+	gate = gm_find_gate(vcpu->kvm, kvm_rip_read(vcpu));
+	return gate && !READ_ONCE(gate->seal->dead) && gm_cross(vcpu, gate, true) == 1;
+}
+EXPORT_SYMBOL_GPL(gm_fastpath);
+
+/* The seal in whose pages @rip is, or NULL. */
+static struct gm_seal *gm_seal_at(struct kvm *kvm, u64 rip)
+{
+	struct gm *gm = kvm->arch.gm;
+	int i;
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *seal = srcu_dereference(gm->seals[i], &kvm->srcu);
+
+		if (seal && gm_find_region(seal, rip))
+			return seal;
+	}
+	return NULL;
+}
+
 int __gm_hypercall(struct kvm_vcpu *vcpu)
 {
 	struct gm *gm = vcpu->kvm->arch.gm;
 	u64 rip = kvm_rip_read(vcpu);
 	u64 nr = kvm_rax_read(vcpu);
-	int i;
+	struct gm_seal *seal;
+	struct gm_gate *gate;
 
-	/* Inside is always 64-bit CPL 0: gm_environment_ok() saw to that. */
-	if (gm_inside(vcpu))
-		return gm_cross_inside(vcpu, rip);
-
-	if (vcpu->arch.guest_state_protected || !is_64_bit_mode(vcpu) ||
-	    kvm_x86_call(get_cpl)(vcpu))
+	if (!gm_may_cross(vcpu))
 		return GM_CONTINUE;
 
-	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
-		struct gm_seal *seal = srcu_dereference(gm->seals[i], &vcpu->kvm->srcu);
-		const struct gm_region *region;
+	gate = gm_find_gate(vcpu->kvm, rip);
+	if (gate)
+		return gm_cross(vcpu, gate, false);
 
-		if (!seal)
-			continue;
-		region = gm_find_region(seal, rip);
-		if (!region)
-			continue;
-
-		/* The init stub's own hypercall, made again: QEMU refuses. */
-		if (nr == KVM_GM_HC_SEAL && !gm_find_gate(seal, rip))
-			break;
-		return gm_cross_outside(vcpu, seal, rip);
-	}
+	/* The init stub's own hypercall, made again, is for userspace to refuse. */
+	seal = vcpu->arch.gm.seal ?: gm_seal_at(vcpu->kvm, rip);
+	if (seal && (gm_inside(vcpu) || nr != KVM_GM_HC_SEAL))
+		return gm_violation(vcpu, seal, KVM_GM_V_GATE, KVM_GM_NO_GATE, rip,
+				    INVALID_GPA);
 
 	if (nr == KVM_GM_HC_SEAL)
 		return gm_request_seal(vcpu, rip);

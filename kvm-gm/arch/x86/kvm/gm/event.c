@@ -15,15 +15,15 @@ void __gm_event_exit(struct kvm_vcpu *vcpu)
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	u64 rip = seal->gates[seal->resume].insn;
 	u64 sp = act->guest_sp;
-	int i;
 
-	for (i = 0; i < NR_VCPU_REGS; i++)
-		act->regs[i] = kvm_register_read_raw(vcpu, i);
+	memcpy(act->regs, vcpu->arch.regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
+	act->regs[VCPU_REGS_RSP] = kvm_rsp_read(vcpu);
+	act->regs[VCPU_REGS_RIP] = kvm_rip_read(vcpu);
 	act->rflags = kvm_get_rflags(vcpu) & ~X86_EFLAGS_TF;
 
 	gm_scrub_registers(vcpu, 0);
 	gm_count(seal, KVM_GM_EVENT_EXIT);
-	gm_release(act, GM_ACT_EVENT);
+	gm_publish_event(seal, act);
 	gm_leave_view(vcpu);
 
 	kvm_rsp_write(vcpu, sp);

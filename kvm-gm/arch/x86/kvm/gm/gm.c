@@ -6,9 +6,9 @@
  * privileges which the rest of the guest lacks. The invariants and the files
  * that keep them:
  *
- *	I1 entry		crossing.c
+ *	I1 entry		crossing.c, gate.c
  *	I2 exit			crossing.c, event.c, view.c
- *	I3 return		crossing.c, stack.c
+ *	I3 return		crossing.c, activation.c, stack.c
  *	I4 code			seal.c, view.c
  *	I5 data			seal.c, view.c, stack.c
  *	I6 translation		translate.c
@@ -143,8 +143,17 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 /* INIT, or userspace resets: all registers are set right after this. */
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
-	gm_release(vcpu->arch.gm.act, GM_ACT_FREE);
+	gm_end_activation(vcpu->arch.gm.seal, vcpu->arch.gm.act);
 	gm_leave_view(vcpu);
+}
+
+void gm_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(v->roots); i++)
+		v->roots[i] = INVALID_PAGE;
 }
 
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu)

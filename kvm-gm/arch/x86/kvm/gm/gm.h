@@ -5,10 +5,12 @@
  * One struct gm per VM, one struct gm_seal per sealed module, one struct
  * gm_activation per thread that is inside (or called out of) a module.
  *
- * Locking: kvm->slots_lock serializes sealing and unsealing. vCPUs read gm->seals
- * and gm->pages under kvm->srcu; a vCPU that is inside a module additionally
- * holds a reference on the seal. Activations are claimed by cmpxchg on their
- * state and belong to the claimer.
+ * Locking: kvm->slots_lock serializes sealing and unsealing. gm->seals,
+ * gm->pages and gm->gates are read under kvm->srcu, on the exit fastpath under
+ * RCU; unsealing waits for both. A vCPU that is inside a module holds a
+ * reference on the seal. seal->act_lock protects who has which activation;
+ * an activation in GM_ACT_INSIDE belongs to its vCPU alone. The fastpath takes
+ * act_lock and table_lock with interrupts off: nothing under them may sleep.
  */
 #ifndef __KVM_X86_GM_H
 #define __KVM_X86_GM_H
@@ -31,11 +33,11 @@
 /* One sealed guest frame, in gm->pages by gfn. */
 struct gm_page {
 	struct page *page;	/* KVM's own, never the guest's */
+	struct page *mirror;	/* what the guest has in its place, or NULL */
 	struct gm_seal *seal;
 	u64 va;			/* where the module sees it */
-	u8 guest;		/* GM_* in every view but the seal's */
-	u8 module;		/* GM_* in the seal's own view */
-	bool mirrored;		/* outside the seal's view: the guest's frame */
+	u8 guest;		/* GM_* at its guest frame, in every view */
+	u8 module;		/* GM_* at its frame in the aperture */
 };
 
 struct gm_region {
@@ -53,7 +55,25 @@ struct gm_table {
 	DECLARE_BITMAP(frozen, 512);
 };
 
+/* A registered hypercall instruction, in gm->gates by insn. */
+struct gm_gate {
+	u64 insn;
+	u64 target;
+	struct hlist_node node;
+	struct gm_seal *seal;
+	u8 kind;		/* enum kvm_gm_gate_kind */
+	u8 flags;		/* KVM_GM_GATE_F_* */
+	u16 stack_words;
+};
+
+#define GM_GATE_BITS	12	/* of gm->gates, log2 of the buckets */
+
+/*
+ * Guest frames of one module's view: GM_MAX_TABLES for page tables, then one
+ * for each sealed page.
+ */
 #define GM_MAX_TABLES	64
+#define GM_APERTURE_GFNS	8192
 #define GM_MAX_BORROWED	64
 
 enum gm_activation_state {
@@ -64,7 +84,10 @@ enum gm_activation_state {
 };
 
 struct gm_activation {
-	int state;		/* enum gm_activation_state, by cmpxchg */
+	struct gm_activation *next_free;
+	struct hlist_node by_guest_sp;	/* unless FREE */
+	struct hlist_node by_out_sp;	/* OUT */
+	enum gm_activation_state state;
 	u32 gate;		/* the in-call gate's index */
 	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
 	u64 out_sp;		/* OUT: guest SP at which the in-return comes back */
@@ -81,6 +104,7 @@ struct gm_activation {
 	/* On-stack objects, see stack.c; both as large as the stack. */
 	u8 *shadow;
 	unsigned long *synced;
+	bool shared;		/* any bit of synced is set */
 };
 
 struct gm_seal {
@@ -96,11 +120,15 @@ struct gm_seal {
 	struct gm_region *regions;
 	u32 nr_regions;
 
-	struct kvm_gm_gate *gates;	/* sorted by insn */
+	u64 low, high;		/* all regions lie in [low, high) */
+
+	struct gm_gate *gates;	/* sorted by insn */
 	u32 nr_gates;
 	u32 out_return, in_return, resume;	/* indices into gates */
 	struct kvm_gm_frame *frames;	/* sorted by ret */
 	u32 nr_frames;
+	u32 *frame_index;	/* into frames, plus 1; a hash table by ret */
+	u32 frame_bits;
 	bool has_windows;
 	u64 trampoline;
 	u64 ret;
@@ -110,12 +138,15 @@ struct gm_seal {
 	u32 stack_first;	/* its first page */
 	struct gm_activation *acts;
 	u32 nr_acts;
-	spinlock_t out_lock;	/* for out_sp to be unique among GM_ACT_OUT */
+	raw_spinlock_t act_lock;
+	struct gm_activation *free_acts;
+	struct hlist_head *by_guest_sp, *by_out_sp;
+	u32 act_bits;		/* log2 of the buckets of both */
 
-	struct mutex table_lock;	/* entries that follow the guest's */
+	raw_spinlock_t table_lock;	/* entries that follow the guest's */
 	struct gm_table tables[GM_MAX_TABLES];
 	u32 nr_tables;
-	u64 aperture;		/* gfn of tables[0], the PML4 */
+	gfn_t aperture;		/* of tables[0], the PML4 */
 	u64 *borrowed[GM_MAX_BORROWED];
 	u32 nr_borrowed;
 
@@ -125,6 +156,7 @@ struct gm_seal {
 
 struct gm {
 	struct xarray pages;	/* gfn -> struct gm_page */
+	struct hlist_head gates[1 << GM_GATE_BITS];
 	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
 	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
 	unsigned int nr_seals;
@@ -140,8 +172,26 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query);
 int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg);
 int gm_unseal(struct gm_seal *seal);
 int gm_unseal_id(struct kvm *kvm, u32 id);
+bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind);
+struct gm_page *gm_page_at(struct gm_seal *seal, u64 va);
 void gm_put_seal(struct gm_seal *seal);
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va);
+
+/* gate.c */
+int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg);
+void gm_insert_gates(struct gm_seal *seal);
+void gm_remove_gates(struct gm_seal *seal);
+struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip);
+
+/* activation.c */
+int gm_alloc_activations(struct gm_seal *seal);
+void gm_free_activations(struct gm_seal *seal);
+struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp);
+void gm_end_activation(struct gm_seal *seal, struct gm_activation *act);
+bool gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
+void gm_publish_event(struct gm_seal *seal, struct gm_activation *act);
+struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp);
+struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp);
 
 /* view.c */
 void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
@@ -160,19 +210,14 @@ void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind);
 
 /* stack.c */
 u64 *gm_stack_word(struct gm_seal *seal, u64 va);
-bool gm_share_windows(struct kvm_vcpu *vcpu);
-bool gm_collect_windows(struct kvm_vcpu *vcpu);
+int gm_index_frames(struct gm_seal *seal);
+bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
+void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 
 /* violation.c */
 void gm_abandon(struct kvm_vcpu *vcpu);
 int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa);
-
-/* Whoever claims @act next sees all that was stored into it. */
-static inline void gm_release(struct gm_activation *act, int state)
-{
-	smp_store_release(&act->state, state);	/* pairs with cmpxchg() */
-}
 
 /* One past the highest byte of @act's private stack. */
 static inline u64 gm_stack_top(struct gm_seal *seal, struct gm_activation *act)

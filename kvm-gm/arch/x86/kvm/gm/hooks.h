@@ -37,15 +37,18 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);
 int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 void __gm_destroy_vm(struct kvm *kvm);
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
+void gm_vcpu_create(struct kvm_vcpu *vcpu);
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
 
 /* view.c */
 int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
 bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 void __gm_vcpu_update(struct kvm_vcpu *vcpu);
+void __gm_free_roots(struct kvm_vcpu *vcpu);
 
 /* crossing.c */
 int __gm_hypercall(struct kvm_vcpu *vcpu);
+bool gm_fastpath(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void __gm_event_exit(struct kvm_vcpu *vcpu);
@@ -104,6 +107,13 @@ static inline bool gm_faultin_pfn(struct kvm_vcpu *vcpu,
 				  struct kvm_page_fault *fault)
 {
 	return gm_enabled(vcpu->kvm) && __gm_faultin_pfn(vcpu, fault);
+}
+
+/* The vCPU's roots have become obsolete or are to be freed. */
+static inline void gm_free_roots(struct kvm_vcpu *vcpu)
+{
+	if (gm_enabled(vcpu->kvm))
+		__gm_free_roots(vcpu);
 }
 
 /* A hypercall instruction: a gate's business? */

@@ -14,13 +14,13 @@
 
 static const struct {
 	u8 guest, module;
-	bool mirrored;
+	bool mirrored;		/* the guest has other pages in its place */
 } gm_access[] = {
 	[KVM_GM_REGION_GATES]	= { GM_R | GM_X, GM_R },
 	[KVM_GM_REGION_TEXT]	= { GM_R, GM_R | GM_X },
 	[KVM_GM_REGION_RODATA]	= { GM_R, GM_R },
 	[KVM_GM_REGION_DATA]	= { GM_R, GM_R | GM_W },
-	[KVM_GM_REGION_STACK]	= { 0, GM_R | GM_W, true },
+	[KVM_GM_REGION_STACK]	= { GM_R | GM_W, GM_R | GM_W, true },
 };
 
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va)
@@ -33,11 +33,19 @@ const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va)
 	return NULL;
 }
 
-static bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind)
+bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind)
 {
 	const struct gm_region *region = gm_find_region(seal, va);
 
 	return region && region->kind == kind;
+}
+
+/* The page at @va, which must be in a region. */
+struct gm_page *gm_page_at(struct gm_seal *seal, u64 va)
+{
+	const struct gm_region *region = gm_find_region(seal, va);
+
+	return &seal->pages[region->first + ((va - region->va) >> PAGE_SHIFT)];
 }
 
 static bool gm_regions_overlap(struct gm_seal *a, struct gm_seal *b)
@@ -68,11 +76,15 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, u32 kind,
 	p->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!p->page)
 		return -ENOMEM;
+	if (gm_access[kind].mirrored) {
+		p->mirror = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!p->mirror)
+			return -ENOMEM;
+	}
 	p->seal = seal;
 	p->va = va;
 	p->guest = gm_access[kind].guest;
 	p->module = gm_access[kind].module;
-	p->mirrored = gm_access[kind].mirrored;
 	seal->gfns[index] = gpa_to_gfn(gpa);
 
 	if (content && copy_from_user(page_address(p->page),
@@ -98,6 +110,7 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 	if (IS_ERR(in))
 		return PTR_ERR(no_free_ptr(in));
 
+	seal->low = U64_MAX;
 	seal->regions = kcalloc(arg->nr_regions, sizeof(*seal->regions),
 				GFP_KERNEL_ACCOUNT);
 	if (!seal->regions)
@@ -115,6 +128,8 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		region->kind = in[i].kind;
 		region->first = total;
 		total += in[i].nr_pages;
+		seal->low = min(seal->low, region->va);
+		seal->high = max(seal->high, region->va + region->size);
 
 		/* The kernel half with 4-level paging, and no wrap. */
 		if (!PAGE_ALIGNED(region->va) || region->va >> 47 != 0x1ffff ||
@@ -171,103 +186,6 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 	return 0;
 }
 
-static void gm_write_hypercall(struct gm_seal *seal, u64 va)
-{
-	const struct gm_region *region = gm_find_region(seal, va);
-	struct gm_page *p = &seal->pages[region->first +
-					 ((va - region->va) >> PAGE_SHIFT)];
-
-	memcpy(page_address(p->page) + offset_in_page(va),
-	       kvm_x86_ops.gm->hypercall, GM_HYPERCALL_LEN);
-}
-
-static int gm_load_gate(struct gm_seal *seal, u32 nr, u32 *seen)
-{
-	struct kvm_gm_gate *gate = &seal->gates[nr];
-	u32 in = KVM_GM_REGION_TEXT;
-
-	if (nr && gate->insn < gate[-1].insn + GM_HYPERCALL_LEN)
-		return -EINVAL;
-	if (offset_in_page(gate->insn) > PAGE_SIZE - GM_HYPERCALL_LEN)
-		return -EINVAL;
-	if (gate->reserved || gate->stack_words > 16)
-		return -EINVAL;
-	if (gate->flags & ~(KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT))
-		return -EINVAL;
-	if (gate->flags && gate->kind != KVM_GM_GATE_IN_CALL)
-		return -EINVAL;
-
-	switch (gate->kind) {
-	case KVM_GM_GATE_IN_CALL:
-		in = KVM_GM_REGION_GATES;
-		if (!gm_in_region(seal, gate->target, KVM_GM_REGION_TEXT))
-			return -EINVAL;
-		break;
-	case KVM_GM_GATE_IN_RETURN:
-		in = KVM_GM_REGION_GATES;
-		seal->in_return = nr;
-		break;
-	case KVM_GM_GATE_RESUME:
-		in = KVM_GM_REGION_GATES;
-		seal->resume = nr;
-		break;
-	case KVM_GM_GATE_OUT_CALL:
-		if (gm_find_region(seal, gate->target))
-			return -EINVAL;
-		break;
-	case KVM_GM_GATE_OUT_CALL_INDIRECT:
-		break;
-	case KVM_GM_GATE_OUT_RETURN:
-		seal->out_return = nr;
-		break;
-	default:
-		return -EINVAL;
-	}
-	seen[gate->kind]++;
-
-	if (!gm_in_region(seal, gate->insn, in))
-		return -EINVAL;
-	gm_write_hypercall(seal, gate->insn);
-	return 0;
-}
-
-static int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg)
-{
-	u32 seen[KVM_GM_GATE_OUT_RETURN + 1] = {};
-	void *in;
-	u32 i;
-	int r;
-
-	if (!arg->nr_gates)
-		return -EINVAL;
-	if (arg->nr_gates > KVM_GM_MAX_GATES)
-		return -E2BIG;
-
-	in = vmemdup_array_user(u64_to_user_ptr(arg->gates), arg->nr_gates,
-				sizeof(*seal->gates));
-	if (IS_ERR(in))
-		return PTR_ERR(in);
-	seal->gates = in;
-	seal->nr_gates = arg->nr_gates;
-
-	for (i = 0; i < seal->nr_gates; i++) {
-		r = gm_load_gate(seal, i, seen);
-		if (r)
-			return r;
-	}
-	if (seen[KVM_GM_GATE_IN_RETURN] != 1 || seen[KVM_GM_GATE_RESUME] != 1 ||
-	    seen[KVM_GM_GATE_OUT_RETURN] != 1)
-		return -EINVAL;
-
-	seal->trampoline = arg->trampoline;
-	seal->ret = arg->ret;
-	if (seal->trampoline + 3 != seal->gates[seal->in_return].insn ||
-	    !gm_in_region(seal, seal->trampoline, KVM_GM_REGION_GATES) ||
-	    !gm_in_region(seal, seal->ret, KVM_GM_REGION_GATES))
-		return -EINVAL;
-	return 0;
-}
-
 static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 {
 	void *in;
@@ -299,27 +217,7 @@ static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		if (frame->window_len)
 			seal->has_windows = true;
 	}
-	return 0;
-}
-
-static int gm_alloc_activations(struct gm_seal *seal)
-{
-	u32 i;
-
-	seal->acts = kvcalloc(seal->nr_acts, sizeof(*seal->acts),
-			      GFP_KERNEL_ACCOUNT);
-	if (!seal->acts)
-		return -ENOMEM;
-
-	for (i = 0; seal->has_windows && i < seal->nr_acts; i++) {
-		struct gm_activation *act = &seal->acts[i];
-
-		act->shadow = kvzalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
-		act->synced = bitmap_zalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
-		if (!act->shadow || !act->synced)
-			return -ENOMEM;
-	}
-	return 0;
+	return gm_index_frames(seal);
 }
 
 static void gm_free_seal(struct kref *ref)
@@ -332,15 +230,14 @@ static void gm_free_seal(struct kref *ref)
 			continue;
 		clear_highpage(seal->pages[i].page);
 		__free_page(seal->pages[i].page);
+		if (seal->pages[i].mirror)
+			__free_page(seal->pages[i].mirror);
 	}
-	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
-		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
-		bitmap_free(seal->acts[i].synced);
-	}
+	gm_free_activations(seal);
 	gm_free_tables(seal);
 	if (seal->id)
 		clear_bit(seal->id, seal->kvm->arch.gm->ids);
-	kvfree(seal->acts);
+	kvfree(seal->frame_index);
 	kvfree(seal->frames);
 	kvfree(seal->gates);
 	kvfree(seal->gfns);
@@ -388,7 +285,7 @@ static void gm_invalidate_end(struct gm_seal *seal)
 static void gm_zap_aperture(struct gm_seal *seal)
 {
 	kvm_zap_gfn_range(seal->kvm, seal->aperture,
-			  seal->aperture + GM_MAX_TABLES);
+			  seal->aperture + GM_APERTURE_GFNS);
 }
 
 /* Take the first @n frames back from the seal. */
@@ -464,8 +361,8 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	if (!seal)
 		return -ENOMEM;
 	kref_init(&seal->ref);
-	mutex_init(&seal->table_lock);
-	spin_lock_init(&seal->out_lock);
+	raw_spin_lock_init(&seal->table_lock);
+	raw_spin_lock_init(&seal->act_lock);
 	seal->kvm = kvm;
 	memcpy(seal->name, arg->name, sizeof(seal->name));
 
@@ -494,6 +391,7 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 		goto out_unlock;
 
 	rcu_assign_pointer(gm->seals[seal->id], seal);
+	gm_insert_gates(seal);
 	WRITE_ONCE(gm->nr_seals, gm->nr_seals + 1);
 	arg->id = seal->id;
 	mutex_unlock(&kvm->slots_lock);
@@ -521,6 +419,7 @@ static int gm_unseal_locked(struct gm_seal *seal)
 		return -ENOENT;
 
 	RCU_INIT_POINTER(gm->seals[seal->id], NULL);
+	gm_remove_gates(seal);
 	WRITE_ONCE(gm->nr_seals, gm->nr_seals - 1);
 	WRITE_ONCE(seal->dead, true);
 
@@ -529,8 +428,12 @@ static int gm_unseal_locked(struct gm_seal *seal)
 	gm_invalidate_end(seal);
 	kvm_make_all_cpus_request(kvm, KVM_REQ_GM);
 
-	/* After this nobody faults in the view: __gm_page_fault() sees `dead'. */
+	/*
+	 * After this nobody faults in the view, since __gm_page_fault() sees
+	 * `dead', and nobody crosses its gates, on the fastpath or off it.
+	 */
 	synchronize_srcu(&kvm->srcu);
+	synchronize_rcu();
 	gm_zap_aperture(seal);
 
 	gm_fill_query(seal, &gm->ended[seal->id]);

@@ -3,7 +3,8 @@
  * Guarded modules: private stacks and the objects on them (I3, I5).
  *
  * A private stack lives in KVM's pages. At the same guest virtual address the
- * guest sees plain memory of its own, the mirror. A module passes `&local' to
+ * guest sees other pages of KVM's, the mirror, which it may use as it likes. So
+ * copying between the two touches no guest memory and cannot fail. A module passes `&local' to
  * the kernel, so at an out-call the shared windows of all live frames are
  * copied to the mirror, and at the in-return from it; return addresses and
  * saved registers are in no window (struct kvm_gm_frame).
@@ -13,7 +14,7 @@
  * that the module changed since the mirror was last seen: `shadow' is what
  * the mirror then held, `synced' tells for which bytes.
  */
-#include <linux/bsearch.h>
+#include <linux/hash.h>
 
 #include "gm/gm.h"
 
@@ -31,97 +32,114 @@ u64 *gm_stack_word(struct gm_seal *seal, u64 va)
 	return page_address(p->page) + offset_in_page(va);
 }
 
-static int gm_cmp_frame(const void *key, const void *elt)
+/* Make frames findable by return address: open addressing, at most half full. */
+int gm_index_frames(struct gm_seal *seal)
 {
-	const struct kvm_gm_frame *frame = elt;
-	u64 ret = *(const u64 *)key;
+	u32 i, at, mask;
 
-	return ret < frame->ret ? -1 : ret > frame->ret;
+	seal->frame_bits = order_base_2(seal->nr_frames) + 1;
+	seal->frame_index = kvcalloc(1 << seal->frame_bits, sizeof(*seal->frame_index),
+				     GFP_KERNEL_ACCOUNT);
+	if (!seal->frame_index)
+		return -ENOMEM;
+
+	mask = (1 << seal->frame_bits) - 1;
+	for (i = 0; i < seal->nr_frames; i++) {
+		at = hash_64(seal->frames[i].ret, seal->frame_bits);
+		while (seal->frame_index[at])
+			at = (at + 1) & mask;
+		seal->frame_index[at] = i + 1;
+	}
+	return 0;
+}
+
+static struct kvm_gm_frame *gm_find_frame(struct gm_seal *seal, u64 ret)
+{
+	u32 mask = (1 << seal->frame_bits) - 1;
+	u32 at = hash_64(ret, seal->frame_bits);
+
+	for (; seal->frame_index[at]; at = (at + 1) & mask) {
+		struct kvm_gm_frame *frame = &seal->frames[seal->frame_index[at] - 1];
+
+		if (frame->ret == ret)
+			return frame;
+	}
+	return NULL;
 }
 
 /* Bytes of a private stack that lie in one page, and their mirror. */
 struct gm_span {
 	u8 *private;
-	gpa_t gpa;		/* of the mirror */
+	u8 *mirror;
 	u32 len;
 };
 
 static struct gm_span gm_span(struct gm_seal *seal, u64 va, u32 len)
 {
-	u32 index = seal->stack_first + ((va - seal->stack_va) >> PAGE_SHIFT);
+	struct gm_page *p = &seal->pages[seal->stack_first +
+					 ((va - seal->stack_va) >> PAGE_SHIFT)];
 	u32 in = offset_in_page(va);
 
 	return (struct gm_span) {
-		.private = page_address(seal->pages[index].page) + in,
-		.gpa = gfn_to_gpa(seal->gfns[index]) + in,
+		.private = page_address(p->page) + in,
+		.mirror = page_address(p->mirror) + in,
 		.len = min_t(u32, len, PAGE_SIZE - in),
 	};
 }
 
-static bool gm_byte_changed(struct gm_activation *act, u32 at, u8 now)
-{
-	return !test_bit(at, act->synced) || act->shadow[at] != now;
-}
-
 /* Write to the mirror what the module changed in [@va, @va + @len). */
-static bool gm_share(struct kvm_vcpu *vcpu, u64 va, u32 len)
+static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
 {
-	struct gm_activation *act = vcpu->arch.gm.act;
-	struct gm_seal *seal = vcpu->arch.gm.seal;
 	u32 at = va - (gm_stack_top(seal, act) - seal->stack_size);
 
+	act->shared = true;
 	while (len) {
 		struct gm_span span = gm_span(seal, va, len);
-		u32 i = 0, n;
+		u32 i;
 
-		while (i < span.len) {
-			for (n = 0; i + n < span.len; n++)
-				if (!gm_byte_changed(act, at + i + n, span.private[i + n]))
-					break;
-			if (n && kvm_vcpu_write_guest(vcpu, span.gpa + i,
-						      span.private + i, n))
-				return false;
-			i += n + 1;
-		}
+		for (i = 0; i < span.len; i++)
+			if (!test_bit(at + i, act->synced) ||
+			    act->shadow[at + i] != span.private[i])
+				WRITE_ONCE(span.mirror[i], span.private[i]);
+
 		memcpy(&act->shadow[at], span.private, span.len);
 		bitmap_set(act->synced, at, span.len);
 		va += span.len;
 		at += span.len;
 		len -= span.len;
 	}
-	return true;
 }
 
-/* Take over what the mirror holds in [@va, @va + @len). */
-static bool gm_collect(struct kvm_vcpu *vcpu, u64 va, u32 len)
+/*
+ * Take over what the mirror holds in [@va, @va + @len). The guest may be
+ * writing to it: what is remembered is what the module is given.
+ */
+static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
 {
-	struct gm_activation *act = vcpu->arch.gm.act;
-	struct gm_seal *seal = vcpu->arch.gm.seal;
 	u32 at = va - (gm_stack_top(seal, act) - seal->stack_size);
 
 	while (len) {
 		struct gm_span span = gm_span(seal, va, len);
 
-		if (kvm_vcpu_read_guest(vcpu, span.gpa, span.private, span.len))
-			return false;
+		memcpy(span.private, span.mirror, span.len);
 		memcpy(&act->shadow[at], span.private, span.len);
 		va += span.len;
 		at += span.len;
 		len -= span.len;
 	}
-	return true;
 }
 
-typedef bool (*gm_window_fn)(struct kvm_vcpu *vcpu, u64 va, u32 len);
+typedef void (*gm_window_fn)(struct gm_seal *seal, struct gm_activation *act,
+			     u64 va, u32 len);
 
 /*
- * Call @fn for the window of every live frame of the current activation, the
- * innermost first. The stack pointer is at the innermost return address.
+ * Call @fn for the window of every live frame of @act, the innermost first.
+ * @sp is at the innermost return address. False: there is a return address
+ * that the image does not know, or no end within the stack.
  */
-static bool gm_walk_windows(struct kvm_vcpu *vcpu, u64 sp, gm_window_fn fn)
+static bool gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
+			    gm_window_fn fn)
 {
-	struct gm_activation *act = vcpu->arch.gm.act;
-	struct gm_seal *seal = vcpu->arch.gm.seal;
 	u64 last = seal->gates[seal->out_return].insn;
 	u64 floor = gm_stack_top(seal, act) - seal->stack_size;
 	int depth;
@@ -138,29 +156,29 @@ static bool gm_walk_windows(struct kvm_vcpu *vcpu, u64 sp, gm_window_fn fn)
 		if (*ret == last)
 			return sp + 8 == act->top_sp;
 
-		frame = bsearch(ret, seal->frames, seal->nr_frames,
-				sizeof(*frame), gm_cmp_frame);
+		frame = gm_find_frame(seal, *ret);
 		if (!frame)
 			return false;
 
 		sp += 8;
 		if (frame->size > act->top_sp - sp)
 			return false;
-		if (frame->window_len && !fn(vcpu, sp + frame->window, frame->window_len))
-			return false;
+		if (frame->window_len)
+			fn(seal, act, sp + frame->window, frame->window_len);
 		sp += frame->size;
 	}
 	return false;
 }
 
-bool gm_share_windows(struct kvm_vcpu *vcpu)
+/* At an out-call with the private stack pointer @sp. */
+bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	return !vcpu->arch.gm.seal->has_windows ||
-	       gm_walk_windows(vcpu, kvm_rsp_read(vcpu), gm_share);
+	return !seal->has_windows || gm_walk_windows(seal, act, sp, gm_share);
 }
 
-bool gm_collect_windows(struct kvm_vcpu *vcpu)
+/* At the in-return from it, with the same @sp: the same frames are there. */
+void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	return !vcpu->arch.gm.seal->has_windows ||
-	       gm_walk_windows(vcpu, kvm_rsp_read(vcpu), gm_collect);
+	if (seal->has_windows)
+		gm_walk_windows(seal, act, sp, gm_collect);
 }

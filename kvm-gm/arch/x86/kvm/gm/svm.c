@@ -30,16 +30,20 @@ static void gm_svm_intercept(struct kvm_vcpu *vcpu, bool inside)
 	recalc_intercepts(svm);
 }
 
-static void gm_svm_flush(struct kvm_vcpu *vcpu)
+static void gm_svm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
-	/* One ASID for all views: a nested CR3 does not tag translations. */
-	kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	vcpu->arch.cr3 = cr3;
+	svm->vmcb->save.cr3 = cr3;
+	vmcb_mark_dirty(svm->vmcb, VMCB_CR);
 }
 
 const struct gm_vendor_ops gm_svm_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
 	.intercept	= gm_svm_intercept,
-	.flush		= gm_svm_flush,
+	.set_cr3	= gm_svm_set_cr3,
+	.tags_views	= false,	/* one ASID a vCPU, whatever the nested CR3 */
 };
 
 static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit)
@@ -68,6 +72,18 @@ static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit
 		exit->class = GM_EXIT_HOST;
 		break;
 	}
+}
+
+bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (!gm_enabled(vcpu->kvm) || svm->vmcb->control.exit_code != SVM_EXIT_VMMCALL)
+		return false;
+
+	/* As svm_handle_exit() does: CR3 changes without an exit. */
+	vcpu->arch.cr3 = svm->vmcb->save.cr3;
+	return gm_fastpath(vcpu);
 }
 
 int gm_svm_handle_exit(struct kvm_vcpu *vcpu)

@@ -7,6 +7,9 @@
 
 extern const struct gm_vendor_ops gm_svm_ops;
 
+/* On the exit fastpath: see gm_fastpath(). */
+bool gm_svm_fastpath(struct kvm_vcpu *vcpu);
+
 /* An exit while inside: see gm_handle_exit(). */
 int gm_svm_handle_exit(struct kvm_vcpu *vcpu);
 

@@ -2,8 +2,9 @@
 /*
  * Guarded modules: the frozen translation (I6).
  *
- * Inside a module the CPU walks page tables that KVM owns. They lie at guest
- * frames (the aperture) that exist in the module's view only. Entries on the
+ * Inside a module the CPU walks page tables that KVM owns. They and the sealed
+ * pages that they map lie at guest frames (the aperture) that exist in the
+ * module's view only, at a place that the guest does not know. Entries on the
  * way to the module's own pages are frozen at the seal; every other kernel
  * entry is borrowed from the guest's tables when it is first missing. What
  * is borrowed above the module's own tables points at tables of the guest's,
@@ -82,6 +83,31 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
 	return 0;
 }
 
+/*
+ * The upper half of the guest's physical address space is far above any memory;
+ * 46 bits are within what four levels of second-level tables map.
+ */
+static gfn_t gm_choose_aperture(struct gm_seal *seal, int maxphyaddr)
+{
+	gfn_t half = gpa_to_gfn(1ULL << (min(maxphyaddr, 46) - 1));
+	struct gm *gm = seal->kvm->arch.gm;
+	gfn_t aperture;
+	int i;
+
+	BUILD_BUG_ON(GM_MAX_TABLES + KVM_GM_MAX_PAGES > GM_APERTURE_GFNS);
+retry:
+	aperture = half + get_random_u32_below(half / GM_APERTURE_GFNS) * GM_APERTURE_GFNS;
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *other =
+			rcu_dereference_protected(gm->seals[i],
+						  lockdep_is_held(&seal->kvm->slots_lock));
+
+		if (other && other->aperture == aperture)
+			goto retry;
+	}
+	return aperture;
+}
+
 /* For all of seal->pages. On error the caller frees the seal. */
 int gm_build_tables(struct gm_seal *seal)
 {
@@ -92,25 +118,21 @@ int gm_build_tables(struct gm_seal *seal)
 	if (!vcpu)
 		return -EINVAL;
 
-	/*
-	 * Half the guest's physical address space is far above any memory; 46
-	 * bits are within what four levels of second-level tables map.
-	 */
-	seal->aperture = gpa_to_gfn(1ULL << (min(cpuid_maxphyaddr(vcpu), 46) - 1)) +
-			 seal->id * GM_MAX_TABLES;
+	seal->aperture = gm_choose_aperture(seal, cpuid_maxphyaddr(vcpu));
 
 	root = gm_new_table(seal, 0, 4);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 
 	for (i = 0; i < seal->nr_pages; i++) {
-		r = gm_freeze(seal, seal->pages[i].va, seal->gfns[i]);
+		r = gm_freeze(seal, seal->pages[i].va,
+			      seal->aperture + GM_MAX_TABLES + i);
 		if (r)
 			return r;
 	}
 
 	idx = srcu_read_lock(&seal->kvm->srcu);
-	for (i = 0, r = 0; i < seal->nr_tables && !r; i++)
+	for (i = 0, r = 0; i < GM_APERTURE_GFNS && !r; i++)
 		if (gfn_to_memslot(seal->kvm, seal->aperture + i))
 			r = -EEXIST;
 	srcu_read_unlock(&seal->kvm->srcu, idx);
@@ -180,7 +202,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 	if (!entry)
 		return false;
 
-	guard(mutex)(&seal->table_lock);
+	guard(raw_spinlock)(&seal->table_lock);
 
 	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS))
 		return false;
@@ -191,7 +213,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 		seal->borrowed[seal->nr_borrowed++] = &table->entries[i];
 	}
 	WRITE_ONCE(table->entries[i], entry);
-	kvm_x86_ops.gm->flush(vcpu);
+	kvm_x86_call(flush_tlb_guest)(vcpu);
 	return true;
 }
 
@@ -201,6 +223,6 @@ void gm_return_borrowed(struct gm_seal *seal)
 	if (!READ_ONCE(seal->nr_borrowed))
 		return;
 
-	guard(mutex)(&seal->table_lock);
+	guard(raw_spinlock)(&seal->table_lock);
 	gm_give_back(seal);
 }

@@ -23,11 +23,14 @@ struct gm_vendor_ops {
 	 */
 	void (*intercept)(struct kvm_vcpu *vcpu, bool inside);
 
+	/* After: the guest's CR3 is @cr3, also if no root is loaded yet. */
+	void (*set_cr3)(struct kvm_vcpu *vcpu, unsigned long cr3);
+
 	/*
-	 * After: translations cached under another view are not used on the
-	 * next VM-entry of this vCPU.
+	 * The CPU tags translations by second-level root. If not, those of one
+	 * view have to go before the vCPU runs in another.
 	 */
-	void (*flush)(struct kvm_vcpu *vcpu);
+	bool tags_views;
 };
 
 /* What the vendor's exit handler found while the vCPU was inside. */

@@ -11,22 +11,50 @@
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
+#include "mmu/tdp_mmu.h"
 
-static void gm_switch_view(struct kvm_vcpu *vcpu, u32 view, u64 cr3)
+/*
+ * A vCPU keeps the root of each view that it has been in, so that a switch is
+ * a swap. A root that has become obsolete comes with a request that frees all
+ * of them before the next VM-entry; a missing one is found or made by
+ * kvm_mmu_reload() after the vCPU has left its inner loop, for which the
+ * request below sees to it.
+ */
+static void gm_switch_view(struct kvm_vcpu *vcpu, u32 view, unsigned long cr3)
 {
-	vcpu->arch.gm.view = view;
-	vcpu->arch.mmu->root_role.view = view;
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
 
-	vcpu->arch.cr3 = cr3;
-	kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
+	v->roots[v->view] = mmu->root.hpa;
+	mmu->root.hpa = v->roots[view];
+	v->roots[view] = INVALID_PAGE;
+	mmu->root_role.view = view;
+	v->view = view;
 
-	/*
-	 * Served before the next VM-entry also when events are being injected:
-	 * vcpu_enter_guest() then sees a request and cancels the injection.
-	 */
-	kvm_mmu_new_pgd(vcpu, 0);
-	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
-	kvm_x86_ops.gm->flush(vcpu);
+	kvm_x86_ops.gm->set_cr3(vcpu, cr3);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+
+	if (likely(VALID_PAGE(mmu->root.hpa)))
+		kvm_x86_call(load_mmu_pgd)(vcpu, mmu->root.hpa, mmu->root_role.level);
+	else
+		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	if (!kvm_x86_ops.gm->tags_views)
+		kvm_x86_call(flush_tlb_current)(vcpu);
+}
+
+void __gm_free_roots(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+	int i;
+
+	guard(read_lock)(&vcpu->kvm->mmu_lock);
+
+	for (i = 0; i < ARRAY_SIZE(v->roots); i++) {
+		if (!VALID_PAGE(v->roots[i]))
+			continue;
+		kvm_tdp_mmu_put_root(vcpu->kvm, root_to_sp(v->roots[i]));
+		v->roots[i] = INVALID_PAGE;
+	}
 }
 
 /* Raise privilege. The caller has checked everything (I1). */
@@ -94,25 +122,30 @@ static u8 gm_lookup(struct kvm_vcpu *vcpu, gfn_t gfn, struct page **page,
 	*page = NULL;
 	*sealed = NULL;
 
-	if (inside && gfn - inside->aperture < inside->nr_tables) {
-		*page = virt_to_page(inside->tables[gfn - inside->aperture].entries);
-		return GM_R | GM_W;	/* the walker sets A and D */
+	if (inside && gfn - inside->aperture < GM_APERTURE_GFNS) {
+		u32 i = gfn - inside->aperture;
+
+		if (i < inside->nr_tables) {
+			*page = virt_to_page(inside->tables[i].entries);
+			return GM_R | GM_W;	/* the walker sets A and D */
+		}
+		if (i < GM_MAX_TABLES || i - GM_MAX_TABLES >= inside->nr_pages)
+			return 0;
+		p = &inside->pages[i - GM_MAX_TABLES];
+		*sealed = p;
+		*page = p->page;
+		return p->module;
 	}
 
 	p = xa_load(&gm->pages, gfn);
 	if (!p)
 		return outside;
 
-	if (p->seal == inside) {
-		*sealed = p;
-		*page = p->page;
-		return p->module;
-	}
-
-	if (p->mirrored)
-		return outside & ~GM_X;
-
 	*sealed = p;
+	if (p->mirror) {
+		*page = p->mirror;
+		return p->guest & outside;
+	}
 	*page = p->page;
 	return p->guest & outside;
 }
@@ -125,7 +158,7 @@ static u32 gm_bypassed_gate(struct gm_seal *seal, u64 va)
 	u64 best = 0;
 
 	for (i = 0; i < seal->nr_gates && region; i++) {
-		struct kvm_gm_gate *gate = &seal->gates[i];
+		struct gm_gate *gate = &seal->gates[i];
 
 		if (gate->kind == KVM_GM_GATE_IN_CALL &&
 		    gate->target >= max(best, region->va) && gate->target <= va) {
@@ -186,7 +219,7 @@ static u8 gm_max_level(struct kvm_vcpu *vcpu, gfn_t gfn, u8 level)
 		unsigned long first = gfn & ~(size - 1);
 
 		/* The guest may have put memory around the aperture since. */
-		if (inside && first < inside->aperture + GM_MAX_TABLES &&
+		if (inside && first < inside->aperture + GM_APERTURE_GFNS &&
 		    inside->aperture < first + size)
 			continue;
 		if (!xa_find(&gm->pages, &first, first + size - 1, XA_PRESENT))

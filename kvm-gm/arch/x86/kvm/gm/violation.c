@@ -19,7 +19,7 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 	u64 sp = act->guest_sp;
 
 	gm_scrub_registers(vcpu, 0);
-	gm_release(act, GM_ACT_FREE);
+	gm_end_activation(seal, act);
 	gm_leave_view(vcpu);
 
 	kvm_rsp_write(vcpu, sp);

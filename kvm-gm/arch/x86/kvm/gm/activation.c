@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: who has which activation (I3).
+ *
+ * An activation is one thread's stay in a module. It is found by the guest's
+ * stack pointer, since threads sleep and move between vCPUs: by guest_sp, where
+ * the thread came in, and while it is in an out-call also by out_sp, where it
+ * will come back. No two have the same of either, so that none can be mistaken
+ * for another; and whoever claims one takes it away from everybody else.
+ */
+#include <linux/hash.h>
+
+#include "gm/gm.h"
+
+int gm_alloc_activations(struct gm_seal *seal)
+{
+	u32 i;
+
+	seal->acts = kvcalloc(seal->nr_acts, sizeof(*seal->acts), GFP_KERNEL_ACCOUNT);
+	seal->act_bits = order_base_2(seal->nr_acts) + 1;
+	seal->by_guest_sp = kvcalloc(1 << seal->act_bits, sizeof(*seal->by_guest_sp),
+				     GFP_KERNEL_ACCOUNT);
+	seal->by_out_sp = kvcalloc(1 << seal->act_bits, sizeof(*seal->by_out_sp),
+				   GFP_KERNEL_ACCOUNT);
+	if (!seal->acts || !seal->by_guest_sp || !seal->by_out_sp)
+		return -ENOMEM;
+
+	for (i = seal->nr_acts; i--; ) {
+		struct gm_activation *act = &seal->acts[i];
+
+		act->next_free = seal->free_acts;
+		seal->free_acts = act;
+
+		if (!seal->has_windows)
+			continue;
+		act->shadow = kvzalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
+		act->synced = bitmap_zalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
+		if (!act->shadow || !act->synced)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void gm_free_activations(struct gm_seal *seal)
+{
+	u32 i;
+
+	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
+		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
+		bitmap_free(seal->acts[i].synced);
+	}
+	kvfree(seal->by_guest_sp);
+	kvfree(seal->by_out_sp);
+	kvfree(seal->acts);
+}
+
+static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)
+{
+	return &seal->by_guest_sp[hash_64(sp, seal->act_bits)];
+}
+
+static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
+{
+	return &seal->by_out_sp[hash_64(sp, seal->act_bits)];
+}
+
+static struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
+{
+	struct gm_activation *act;
+
+	hlist_for_each_entry(act, gm_guest_bucket(seal, sp), by_guest_sp)
+		if (act->guest_sp == sp)
+			return act;
+	return NULL;
+}
+
+static struct gm_activation *gm_find_by_out_sp(struct gm_seal *seal, u64 sp)
+{
+	struct gm_activation *act;
+
+	hlist_for_each_entry(act, gm_out_bucket(seal, sp), by_out_sp)
+		if (act->out_sp == sp)
+			return act;
+	return NULL;
+}
+
+/*
+ * For a thread that calls in at @guest_sp; the caller fills in the rest. If
+ * another activation came in at the same stack pointer and is not inside, its
+ * thread is gone and can never come back: this one takes its place. Errors:
+ * -ENOSPC, there is none left; -EBUSY, another vCPU is inside on that stack.
+ */
+struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
+{
+	struct gm_activation *act;
+
+	guard(raw_spinlock)(&seal->act_lock);
+
+	act = gm_find_by_guest_sp(seal, guest_sp);
+	if (likely(!act)) {
+		act = seal->free_acts;
+		if (!act)
+			return ERR_PTR(-ENOSPC);
+		seal->free_acts = act->next_free;
+		act->guest_sp = guest_sp;
+		hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
+	} else if (act->state == GM_ACT_OUT) {
+		hlist_del(&act->by_out_sp);
+	} else if (act->state != GM_ACT_EVENT) {
+		return ERR_PTR(-EBUSY);
+	}
+	WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	return act;
+}
+
+/* The caller is inside in @act, which is nobody's after this. */
+void gm_end_activation(struct gm_seal *seal, struct gm_activation *act)
+{
+	guard(raw_spinlock)(&seal->act_lock);
+
+	hlist_del(&act->by_guest_sp);
+	act->next_free = seal->free_acts;
+	seal->free_acts = act;
+	WRITE_ONCE(act->state, GM_ACT_FREE);
+}
+
+/*
+ * @act is saved: let its in-return claim it. False, and nothing has happened:
+ * two threads on one stack pointer could not be told apart.
+ */
+bool gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
+{
+	guard(raw_spinlock)(&seal->act_lock);
+
+	if (gm_find_by_out_sp(seal, act->out_sp))
+		return false;
+	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
+	WRITE_ONCE(act->state, GM_ACT_OUT);
+	return true;
+}
+
+/* @act is saved: let a resume claim it. */
+void gm_publish_event(struct gm_seal *seal, struct gm_activation *act)
+{
+	guard(raw_spinlock)(&seal->act_lock);
+
+	WRITE_ONCE(act->state, GM_ACT_EVENT);
+}
+
+/* The activation whose out-call returns at @out_sp, or NULL. */
+struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp)
+{
+	struct gm_activation *act;
+
+	guard(raw_spinlock)(&seal->act_lock);
+
+	act = gm_find_by_out_sp(seal, out_sp);
+	if (act) {
+		hlist_del(&act->by_out_sp);
+		WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	}
+	return act;
+}
+
+/* The activation that came in at @guest_sp and was interrupted, or NULL. */
+struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp)
+{
+	struct gm_activation *act;
+
+	guard(raw_spinlock)(&seal->act_lock);
+
+	act = gm_find_by_guest_sp(seal, guest_sp);
+	if (!act || act->state != GM_ACT_EVENT)
+		return NULL;
+	WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	return act;
+}
