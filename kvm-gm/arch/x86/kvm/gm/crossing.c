@@ -418,7 +418,8 @@ bool gm_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct gm_gate *gate;
 
-	if (vcpu->guest_debug || !gm_may_cross(vcpu))
+	/* Debug registers are in KVM's hands only once the inner loop is left. */
+	if (vcpu->guest_debug || vcpu->arch.switch_db_regs || !gm_may_cross(vcpu))
 		return false;
 
 	/* Keeps the seal from going away, see gm_unseal_locked(). */

@@ -74,11 +74,11 @@ static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit
 	}
 }
 
-bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
+bool __gm_svm_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (!gm_enabled(vcpu->kvm) || svm->vmcb->control.exit_code != SVM_EXIT_VMMCALL)
+	if (svm->vmcb->control.exit_code != SVM_EXIT_VMMCALL)
 		return false;
 
 	/* As svm_handle_exit() does: CR3 changes without an exit. */

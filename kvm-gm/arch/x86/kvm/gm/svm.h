@@ -3,12 +3,17 @@
 #ifndef __KVM_X86_GM_SVM_H
 #define __KVM_X86_GM_SVM_H
 
-#include <linux/kvm_host.h>
+#include "gm/hooks.h"
 
 extern const struct gm_vendor_ops gm_svm_ops;
 
+bool __gm_svm_fastpath(struct kvm_vcpu *vcpu);
+
 /* On the exit fastpath: see gm_fastpath(). */
-bool gm_svm_fastpath(struct kvm_vcpu *vcpu);
+static inline bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
+{
+	return gm_enabled(vcpu->kvm) && __gm_svm_fastpath(vcpu);
+}
 
 /* An exit while inside: see gm_handle_exit(). */
 int gm_svm_handle_exit(struct kvm_vcpu *vcpu);
