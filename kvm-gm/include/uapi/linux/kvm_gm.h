@@ -24,7 +24,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	1
+#define KVM_GM_API_VERSION	2
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -56,8 +56,8 @@
  *	TEXT		r--		r-x
  *	RODATA		r--		r--
  *	DATA		r--		rw-
- *	STACK		guest's RAM	rw-	(private stacks; the guest's RAM
- *						 is the mirror, see frames)
+ *	STACK		(rw-)		rw-	(private stacks; the guest has a
+ *						 mirror in their place, see frames)
  */
 enum kvm_gm_region_kind {
 	KVM_GM_REGION_GATES	= 1,
@@ -111,7 +111,18 @@ enum kvm_gm_violation {
 	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
 	KVM_GM_V_FRAME		= 12,	/* inside: private stack cannot be unwound */
 	KVM_GM_V_EMULATE	= 13,	/* inside: instruction emulation attempted */
-	KVM_GM_NR_VIOLATIONS	= 14,
+	KVM_GM_V_QUARANTINE	= 14,	/* gate of a quarantined module; addr = the gate */
+	KVM_GM_NR_VIOLATIONS	= 15,
+};
+
+/*
+ * What follows a violation of a module's checks, after privilege has been
+ * dropped and before userspace is told. With no module, it is always INJECT.
+ */
+enum kvm_gm_policy {
+	KVM_GM_POLICY_INJECT	= 0,	/* #GP(0) where the vCPU now stands */
+	KVM_GM_POLICY_STOP	= 1,	/* nothing: if userspace goes on, it happens again */
+	KVM_GM_POLICY_QUARANTINE = 2,	/* INJECT; all leave the module, nobody enters */
 };
 
 #define KVM_GM_NO_GATE		(~0U)
@@ -160,7 +171,9 @@ struct kvm_gm_seal {
 	__u64 frames;		/* user pointer to struct kvm_gm_frame[] */
 	__u64 trampoline;	/* guest virtual: `call *%r11' right before IN_RETURN's insn */
 	__u64 ret;		/* guest virtual: a `ret' in a GATES region */
-	__u64 reserved[4];	/* 0 */
+	__u32 policy;		/* enum kvm_gm_policy */
+	__u32 generation;	/* out: differs from that of every other seal of the VM */
+	__u64 reserved[3];	/* 0 */
 };
 
 struct kvm_gm_query {
@@ -174,11 +187,13 @@ struct kvm_gm_query {
 	__u32 activations;	/* in use now */
 	__u32 nr_gates;
 	__u32 flags;		/* out: KVM_GM_QUERY_F_* */
-	__u32 reserved;
+	__u32 generation;
 };
 
 /* Unsealed; these are its last counters, until the id is given out again. */
-#define KVM_GM_QUERY_F_ENDED	(1 << 0)
+#define KVM_GM_QUERY_F_ENDED		(1 << 0)
+/* Sealed, but nobody can enter. */
+#define KVM_GM_QUERY_F_QUARANTINED	(1 << 1)
 
 enum kvm_gm_exit_type {
 	KVM_GM_EXIT_SEAL	= 1,	/* init gate: seal, then set `ret' */
@@ -196,6 +211,8 @@ struct kvm_gm_exit {
 	__u64 addr;		/* SEAL: RDI (struct gm_anchors); VIOLATION: see the kind */
 	__u64 gpa;		/* VIOLATION: of addr, ~0: none */
 	__s64 ret;		/* SEAL: out from userspace, becomes RAX */
+	__u32 policy;		/* VIOLATION: enum kvm_gm_policy, what has been done */
+	__u32 generation;	/* of the seal, 0: none; ids are given out again */
 };
 
 /* In the padding of struct kvm_run's union, so that its layout stays stock. */

@@ -15,6 +15,7 @@
  * slow way.
  */
 #include "gm/gm.h"
+#include "gm/trace.h"
 #include "hyperv.h"
 #include "mmu.h"
 #include "smm.h"
@@ -79,9 +80,13 @@ static void gm_load_callee_saved(struct kvm_vcpu *vcpu, const u64 *from)
 		vcpu->arch.regs[gm_callee_saved[i]] = from[i];
 }
 
-void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind)
+/* RIP and RSP are still those of the side that the crossing leaves. */
+void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind)
 {
 	atomic64_inc(&seal->crossings[kind]);
+	++vcpu->stat.gm_crossings[kind];
+	trace_kvm_gm_crossing(vcpu->vcpu_id, seal->id, kind, kvm_rip_read(vcpu),
+			      kvm_rsp_read(vcpu));
 }
 
 static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
@@ -187,11 +192,11 @@ static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 	*gm_stack_word(seal, top - 8) = seal->gates[seal->out_return].insn;
 	act->top_sp = top;
 
+	gm_count(vcpu, seal, KVM_GM_IN_CALL);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu);
 	kvm_rsp_write(vcpu, top - 8);
 	kvm_rip_write(vcpu, gate->target);
-	gm_count(seal, KVM_GM_IN_CALL);
 	return 1;
 }
 
@@ -218,6 +223,7 @@ static int gm_unseal_after_return(struct kvm_vcpu *vcpu, struct gm_seal *seal)
 	memset(exit, 0, sizeof(*exit));
 	exit->type = KVM_GM_EXIT_UNSEALED;
 	exit->id = seal->id;
+	exit->generation = seal->generation;
 	exit->rip = kvm_rip_read(vcpu);
 	exit->gpa = INVALID_GPA;
 	exit->gate = KVM_GM_NO_GATE;
@@ -240,9 +246,9 @@ static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 		kref_get(&seal->ref);
 	}
 
+	gm_count(vcpu, seal, KVM_GM_OUT_RETURN);
 	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED);
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
-	gm_count(seal, KVM_GM_OUT_RETURN);
 	gm_end_activation(seal, act);
 	gm_leave_view(vcpu);
 	kvm_rsp_write(vcpu, sp);
@@ -289,8 +295,8 @@ static int gm_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, fast);
 
 	/* From here on the activation may be somebody else's. */
+	gm_count(vcpu, seal, KVM_GM_OUT_CALL);
 	gm_scrub_registers(vcpu, GM_KEEP_ARGS);
-	gm_count(seal, KVM_GM_OUT_CALL);
 	if (words)
 		kref_get(&seal->ref);
 	gm_leave_view(vcpu);
@@ -321,13 +327,13 @@ static int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RETURN, sp, fast);
 
+	gm_count(vcpu, seal, KVM_GM_IN_RETURN);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
 	gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
-	gm_count(seal, KVM_GM_IN_RETURN);
 	return 1;
 }
 
@@ -344,12 +350,12 @@ static int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RESUME, sp, fast);
 
+	gm_count(vcpu, seal, KVM_GM_RESUME);
 	gm_enter_view(vcpu, seal, act);
 	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
 	kvm_set_rflags(vcpu, act->rflags);
-	gm_count(seal, KVM_GM_RESUME);
 	return 1;
 }
 
@@ -357,6 +363,9 @@ static int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 static int gm_cross(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 {
 	struct gm_seal *inside = vcpu->arch.gm.seal;
+
+	if (READ_ONCE(gate->seal->dead))
+		return gm_refuse(vcpu, gate, KVM_GM_V_QUARANTINE, gate->insn, fast);
 
 	if (inside == gate->seal) {
 		switch (gate->kind) {
@@ -426,7 +435,7 @@ bool gm_fastpath(struct kvm_vcpu *vcpu)
 	guard(rcu)();
 
 	gate = gm_find_gate(vcpu->kvm, kvm_rip_read(vcpu));
-	return gate && !READ_ONCE(gate->seal->dead) && gm_cross(vcpu, gate, true) == 1;
+	return gate && gm_cross(vcpu, gate, true) == 1;
 }
 EXPORT_SYMBOL_GPL(gm_fastpath);
 

@@ -14,7 +14,9 @@
  *	I6 translation		translate.c
  *	I7 fail closed		violation.c
  */
+#define CREATE_TRACE_POINTS
 #include "gm/gm.h"
+#include "gm/trace.h"
 #include "mmu.h"
 
 /* The API version, or 0: guarded modules cannot work on this host. */
@@ -38,6 +40,8 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap)
 		return -EEXIST;
 	if (kvm->created_vcpus)
 		return -EBUSY;
+	if (!kvm_x86_ops.gm->supports(kvm))
+		return -EINVAL;
 
 	gm = kvzalloc(sizeof(*gm), GFP_KERNEL_ACCOUNT);
 	if (!gm)
@@ -71,6 +75,8 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query)
 	query->max_activations = seal->nr_acts;
 	query->nr_pages = seal->nr_pages;
 	query->nr_gates = seal->nr_gates;
+	query->generation = seal->generation;
+	query->flags = READ_ONCE(seal->dead) ? KVM_GM_QUERY_F_QUARANTINED : 0;
 }
 
 static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)

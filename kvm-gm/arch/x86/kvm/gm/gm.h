@@ -111,7 +111,9 @@ struct gm_seal {
 	struct kref ref;
 	struct kvm *kvm;
 	u32 id;			/* = view */
-	bool dead;		/* unsealed; vCPUs inside must leave */
+	u32 generation;
+	u32 policy;		/* enum kvm_gm_policy */
+	bool dead;		/* nobody enters, vCPUs inside must leave */
 	char name[KVM_GM_NAME_LEN];
 
 	struct gm_page *pages;
@@ -160,6 +162,7 @@ struct gm {
 	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
 	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
 	unsigned int nr_seals;
+	u32 generation;		/* of the latest seal */
 	struct kvm_gm_query ended[KVM_GM_MAX_SEALS + 1];	/* by id */
 	struct kvm_memory_slot slot;	/* stands in where the guest has none */
 	atomic64_t violations[KVM_GM_NR_VIOLATIONS];	/* of no module */
@@ -206,7 +209,7 @@ void gm_return_borrowed(struct gm_seal *seal);
 
 /* crossing.c */
 void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep);
-void gm_count(struct gm_seal *seal, enum kvm_gm_crossing kind);
+void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind);
 
 /* stack.c */
 u64 *gm_stack_word(struct gm_seal *seal, u64 va);

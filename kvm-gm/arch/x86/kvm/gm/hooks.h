@@ -37,6 +37,7 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);
 int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 void __gm_destroy_vm(struct kvm *kvm);
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
+void gm_create_vm_debugfs(struct kvm *kvm);
 void gm_vcpu_create(struct kvm_vcpu *vcpu);
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
 

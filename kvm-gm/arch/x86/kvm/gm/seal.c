@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "gm/gm.h"
+#include "gm/trace.h"
 #include "mmu.h"
 
 static const struct {
@@ -323,6 +324,18 @@ static int gm_insert_pages(struct gm *gm, struct gm_seal *seal)
 	return r;
 }
 
+/* Frozen page tables have four levels (I6). */
+static int gm_check_paging(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57))
+			return -EOPNOTSUPP;
+	return 0;
+}
+
 static int gm_find_id(struct gm *gm, struct gm_seal *seal)
 {
 	struct kvm *kvm = seal->kvm;
@@ -354,7 +367,8 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 
 	if (arg->size != sizeof(*arg) || memchr_inv(arg->reserved, 0, sizeof(arg->reserved)) ||
 	    strnlen(arg->name, sizeof(arg->name)) == sizeof(arg->name) ||
-	    !arg->stack_pages || arg->stack_pages > 16)
+	    !arg->stack_pages || arg->stack_pages > 16 ||
+	    arg->policy > KVM_GM_POLICY_QUARANTINE || arg->generation)
 		return -EINVAL;
 
 	seal = kvzalloc(sizeof(*seal), GFP_KERNEL_ACCOUNT);
@@ -364,9 +378,12 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	raw_spin_lock_init(&seal->table_lock);
 	raw_spin_lock_init(&seal->act_lock);
 	seal->kvm = kvm;
+	seal->policy = arg->policy;
 	memcpy(seal->name, arg->name, sizeof(seal->name));
 
-	r = gm_load_regions(seal, arg);
+	r = gm_check_paging(kvm);
+	if (!r)
+		r = gm_load_regions(seal, arg);
 	if (!r)
 		r = gm_load_gates(seal, arg);
 	if (!r)
@@ -390,10 +407,14 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	if (r)
 		goto out_unlock;
 
+	seal->generation = ++gm->generation;
 	rcu_assign_pointer(gm->seals[seal->id], seal);
 	gm_insert_gates(seal);
 	WRITE_ONCE(gm->nr_seals, gm->nr_seals + 1);
 	arg->id = seal->id;
+	arg->generation = seal->generation;
+	++kvm->stat.gm_seals;
+	trace_kvm_gm_seal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);
 	mutex_unlock(&kvm->slots_lock);
 	return 0;
 
@@ -436,6 +457,8 @@ static int gm_unseal_locked(struct gm_seal *seal)
 	synchronize_rcu();
 	gm_zap_aperture(seal);
 
+	--kvm->stat.gm_seals;
+	trace_kvm_gm_unseal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);
 	gm_fill_query(seal, &gm->ended[seal->id]);
 	gm->ended[seal->id].flags = KVM_GM_QUERY_F_ENDED;
 

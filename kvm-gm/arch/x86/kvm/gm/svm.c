@@ -30,6 +30,24 @@ static void gm_svm_intercept(struct kvm_vcpu *vcpu, bool inside)
 	recalc_intercepts(svm);
 }
 
+/* The debugger's breakpoints are the one thing that KVM changes at any time. */
+void __gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	u32 *intercepts = &svm->vmcb01.ptr->control.intercepts[INTERCEPT_EXCEPTION];
+	u32 *outside = &vcpu->arch.gm.vendor_saved;
+
+	*outside &= ~BIT(BP_VECTOR);
+	*outside |= *intercepts & BIT(BP_VECTOR);
+	*intercepts = ~0;
+	recalc_intercepts(svm);
+}
+
+static bool gm_svm_supports(struct kvm *kvm)
+{
+	return !sev_guest(kvm);
+}
+
 static void gm_svm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
@@ -41,6 +59,7 @@ static void gm_svm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 
 const struct gm_vendor_ops gm_svm_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
+	.supports	= gm_svm_supports,
 	.intercept	= gm_svm_intercept,
 	.set_cr3	= gm_svm_set_cr3,
 	.tags_views	= false,	/* one ASID a vCPU, whatever the nested CR3 */

@@ -7,6 +7,15 @@
 
 extern const struct gm_vendor_ops gm_svm_ops;
 
+void __gm_svm_update_exceptions(struct kvm_vcpu *vcpu);
+
+/* KVM has changed which exceptions it wants outside. */
+static inline void gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu))
+		__gm_svm_update_exceptions(vcpu);
+}
+
 bool __gm_svm_fastpath(struct kvm_vcpu *vcpu);
 
 /* On the exit fastpath: see gm_fastpath(). */

@@ -17,6 +17,9 @@ struct gm_vendor_ops {
 	/* The hypercall instruction that always exits on this CPU. */
 	u8 hypercall[GM_HYPERCALL_LEN];
 
+	/* KVM must be able to read and set the registers of the VM's vCPUs. */
+	bool (*supports)(struct kvm *kvm);
+
 	/*
 	 * After: with @inside, every exception exits, and nothing is delivered
 	 * by hardware without an exit. Without, what it was before.

@@ -2,10 +2,12 @@
 /*
  * Guarded modules: a violated check (I7).
  *
- * Drop privilege, then count and report, then act: the guest gets #GP(0)
- * where it stands outside. Every check of the other files ends here.
+ * Drop privilege, then count and report, then act by the module's policy: the
+ * guest gets #GP(0) where it stands outside, or the VM stops, or nobody enters
+ * the module any more. Every check of the other files ends here.
  */
 #include "gm/gm.h"
+#include "gm/trace.h"
 
 /*
  * Abandon the activation that the vCPU is inside of: its context is lost, and
@@ -26,6 +28,13 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 	kvm_rip_write(vcpu, rip);
 }
 
+/* The sealed pages stay until userspace unseals. */
+static void gm_quarantine(struct gm_seal *seal)
+{
+	if (!xchg(&seal->dead, true))
+		kvm_make_all_cpus_request(seal->kvm, KVM_REQ_GM);
+}
+
 /*
  * @seal is the module concerned, NULL if none. Returns what an exit handler
  * returns to leave for userspace, which is told by KVM_EXIT_GM.
@@ -44,19 +53,28 @@ int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		gm_abandon(vcpu);
 
 	atomic64_inc(seal ? &seal->violations[kind] : &gm->violations[kind]);
+	++vcpu->stat.gm_violations;
+	trace_kvm_gm_violation(vcpu->vcpu_id, seal ? seal->id : 0, kind, gate, rip,
+			       addr, gpa);
 
 	vcpu->run->exit_reason = KVM_EXIT_GM;
 	memset(exit, 0, sizeof(*exit));
 	exit->type = KVM_GM_EXIT_VIOLATION;
-	exit->id = seal ? seal->id : 0;
 	exit->kind = kind;
 	exit->gate = gate;
 	exit->rip = rip;
 	exit->addr = addr;
 	exit->gpa = gpa;
-	if (seal)
+	if (seal) {
+		exit->id = seal->id;
+		exit->generation = seal->generation;
+		exit->policy = seal->policy;
+		if (seal->policy == KVM_GM_POLICY_QUARANTINE)
+			gm_quarantine(seal);
 		gm_put_seal(seal);
+	}
 
-	kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
+	if (exit->policy != KVM_GM_POLICY_STOP)
+		kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
 	return 0;
 }

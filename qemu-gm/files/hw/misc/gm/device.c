@@ -14,6 +14,7 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/util.h"
 #include "hw/misc/gm/gm_device.h"
 #include "hw/qdev-properties.h"
 #include "migration/blocker.h"
@@ -126,6 +127,20 @@ static bool gm_check_kvm(Error **errp)
     return false;
 }
 
+static bool gm_parse_policy(GmState *s, Error **errp)
+{
+    int policy = qapi_enum_parse(&GmViolationPolicy_lookup,
+                                 s->policy_name ?: "inject", -1, NULL);
+
+    if (policy < 0) {
+        error_setg(errp, "property 'violation-policy' is '%s'; it can be "
+                   "inject, stop or quarantine", s->policy_name);
+        return false;
+    }
+    s->policy = policy;
+    return true;
+}
+
 static void gm_realize(PCIDevice *dev, Error **errp)
 {
     GmState *s = GUARDED_MODULES(dev);
@@ -147,6 +162,9 @@ static void gm_realize(PCIDevice *dev, Error **errp)
         s->window_size > 1 * GiB) {
         error_setg(errp, "property 'image-window' must be a power of two from "
                    "4 KiB to 1 GiB");
+        return;
+    }
+    if (!gm_parse_policy(s, errp)) {
         return;
     }
     s->keyring = gm_keyring_load(s->keyring_path, errp);
@@ -214,6 +232,7 @@ static void gm_reset_hold(Object *obj, ResetType type)
 static const Property gm_properties[] = {
     DEFINE_PROP_STRING("keyring", GmState, keyring_path),
     DEFINE_PROP_SIZE("image-window", GmState, window_size, 4 * MiB),
+    DEFINE_PROP_STRING("violation-policy", GmState, policy_name),
 };
 
 static void gm_class_init(ObjectClass *klass, void *data)

@@ -19,6 +19,7 @@
 #include "qapi/qapi-events-guarded-modules.h"
 #include "qapi/qapi-visit-guarded-modules.h"
 #include "exec/address-spaces.h"
+#include "system/runstate.h"
 #include "state.h"
 #include "trace.h"
 
@@ -41,6 +42,11 @@ QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND_ACCESS + 1 != KVM_GM_V_ACCESS);
 QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND_EXIT + 1 != KVM_GM_V_EXIT);
 QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND_FRAME + 1 != KVM_GM_V_FRAME);
 QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND_EMULATE + 1 != KVM_GM_V_EMULATE);
+QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND_QUARANTINE + 1 != KVM_GM_V_QUARANTINE);
+QEMU_BUILD_BUG_ON((int)GM_VIOLATION_POLICY_INJECT != KVM_GM_POLICY_INJECT);
+QEMU_BUILD_BUG_ON((int)GM_VIOLATION_POLICY_STOP != KVM_GM_POLICY_STOP);
+QEMU_BUILD_BUG_ON((int)GM_VIOLATION_POLICY_QUARANTINE !=
+                  KVM_GM_POLICY_QUARANTINE);
 QEMU_BUILD_BUG_ON(GM_VIOLATION_KIND__MAX + 1 != KVM_GM_NR_VIOLATIONS);
 
 /* May one more message go out? */
@@ -123,7 +129,22 @@ void gm_entry_refresh(GmEntry *entry)
     if (entry->plan && (gm_query_counters(entry) == -ENOENT ||
                         entry->query.flags & KVM_GM_QUERY_F_ENDED)) {
         gm_unsealed(entry, GM_UNSEAL_REASON_GUEST);
+    } else if (entry->plan && entry->query.flags & KVM_GM_QUERY_F_QUARANTINED) {
+        entry->state = GM_MODULE_STATE_QUARANTINED;
     }
+}
+
+int gm_entry_unseal(GmEntry *entry, GmUnsealReason reason)
+{
+    int ret;
+
+    gm_query_counters(entry);
+    ret = gm_kvm_unseal(entry->plan->seal.id);
+    if (!ret || ret == -ENOENT) {
+        gm_unsealed(entry, reason);
+        return 0;
+    }
+    return ret;
 }
 
 void gm_machine_reset(void *opaque)
@@ -138,14 +159,11 @@ void gm_machine_reset(void *opaque)
         if (!entry->plan) {
             continue;
         }
-        gm_query_counters(entry);
-        ret = gm_kvm_unseal(entry->plan->seal.id);
-        if (ret && ret != -ENOENT) {
+        ret = gm_entry_unseal(entry, GM_UNSEAL_REASON_RESET);
+        if (ret) {
             error_report("guarded-modules: cannot unseal '%s': %s",
                          gm_entry_name(entry), strerror(-ret));
-            continue;
         }
-        gm_unsealed(entry, GM_UNSEAL_REASON_RESET);
     }
     /* Nothing may outlive a reset, whatever is thought to be sealed. */
     for (i = 1; i <= KVM_GM_MAX_SEALS && gm_kvm_enabled(); i++) {
@@ -283,7 +301,14 @@ static int gm_seal(GmState *s, CPUState *cpu, uint64_t va, Error **errp)
         error_prepend(errp, "module '%s': ", gm_entry_name(entry));
         return ret;
     }
+    plan->seal.policy = s->policy;
     ret = gm_kvm_seal(&plan->seal);
+    if (ret == -EOPNOTSUPP) {
+        error_setg(errp, "module '%s': the guest runs with 5-level paging",
+                   gm_entry_name(entry));
+        error_append_hint(errp, "Start its kernel with no5lvl.\n");
+        return ret;
+    }
     if (ret) {
         error_setg_errno(errp, -ret, "module '%s': KVM refused",
                          gm_entry_name(entry));
@@ -335,6 +360,15 @@ static void gm_handle_unsealed(GmState *s, const struct kvm_gm_exit *exit)
     }
 }
 
+/* Whom KVM means, unless the number has been given out anew since. */
+static GmEntry *gm_find_violated(GmState *s, const struct kvm_gm_exit *exit)
+{
+    GmEntry *entry = gm_find_seal(s, exit->id);
+
+    return entry && entry->plan->seal.generation == exit->generation ? entry
+                                                                     : NULL;
+}
+
 static void gm_warn_violation(const GmViolation *v)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -357,10 +391,11 @@ static void gm_warn_violation(const GmViolation *v)
 static void gm_handle_violation(GmState *s, CPUState *cpu,
                                 const struct kvm_gm_exit *exit)
 {
-    GmEntry *entry = gm_find_seal(s, exit->id);
+    GmEntry *entry = gm_find_violated(s, exit);
     GmViolation *v, **slot;
 
-    if (exit->kind < KVM_GM_V_EXEC || exit->kind >= KVM_GM_NR_VIOLATIONS) {
+    if (exit->kind < KVM_GM_V_EXEC || exit->kind >= KVM_GM_NR_VIOLATIONS ||
+        exit->policy >= GM_VIOLATION_POLICY__MAX) {
         error_report("guarded-modules: KVM reports an unknown violation %u",
                      exit->kind);
         return;
@@ -372,12 +407,14 @@ static void gm_handle_violation(GmState *s, CPUState *cpu,
     v->has_gpa = exit->gpa != GM_NO_GPA;
     v->gpa = exit->gpa;
     v->cpu_index = cpu->cpu_index;
+    v->policy = exit->policy;
     if (entry) {
         v->module = g_strdup(gm_entry_name(entry));
         if (exit->gate < entry->plan->seal.nr_gates) {
             v->gate = g_strdup(entry->plan->gate_names[exit->gate]);
         }
         entry->violations[v->kind]++;
+        gm_entry_refresh(entry);
     }
     s->violations[v->kind]++;
     slot = &s->last_violations[s->violations_total++ % GM_LAST_VIOLATIONS];
@@ -390,6 +427,9 @@ static void gm_handle_violation(GmState *s, CPUState *cpu,
     qapi_event_send_gm_violation(v);
     if (gm_may_warn(s)) {
         gm_warn_violation(v);
+    }
+    if (exit->policy == KVM_GM_POLICY_STOP) {
+        vm_stop(RUN_STATE_PAUSED);
     }
 }
 

@@ -215,6 +215,14 @@ void qmp_gm_unregister(const char *name, Error **errp)
                    "first", name);
         return;
     }
+    if (entry->plan) {
+        int ret = gm_entry_unseal(entry, GM_UNSEAL_REASON_UNREGISTER);
+
+        if (ret) {
+            error_setg_errno(errp, -ret, "module '%s' cannot be unsealed", name);
+            return;
+        }
+    }
     trace_gm_unregister(name);
     gm_deselect(s, entry);
     g_ptr_array_remove(s->entries, entry);

@@ -38,6 +38,8 @@ struct GmState {
 
     char *keyring_path;
     uint64_t window_size;
+    char *policy_name;
+    GmViolationPolicy policy;
 
     MemoryRegion regs;
     MemoryRegion window;
@@ -75,6 +77,9 @@ static inline const char *gm_entry_name(const GmEntry *entry)
 
 /* guest.c: read the counters of a module, notice if KVM dropped it. */
 void gm_entry_refresh(GmEntry *entry);
+
+/* guest.c: 0, or a negative errno if KVM still has it sealed. */
+int gm_entry_unseal(GmEntry *entry, GmUnsealReason reason);
 void gm_machine_reset(void *opaque);
 
 #endif /* HW_MISC_GM_STATE_H */
