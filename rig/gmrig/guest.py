@@ -13,17 +13,18 @@ GUEST_MODULES = ("dummy", "pktgen")
 OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
                   r"unable to handle|invalid opcode|soft lockup|stall")
 
-WHERE = re.compile(r"VM status|CPU#|R[A-Z0-9]+ ?=|CR|CS |GS ")
+WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
 class Boot:
     """How a guest is started; tests that name the same one share it."""
 
-    def __init__(self, name, device=True, cpus=2, memory=384):
+    def __init__(self, name, device=True, cpus=2, memory=384, policy="inject"):
         self.name = name
         self.device = device
         self.cpus = cpus
         self.memory = memory
+        self.policy = policy
 
 
 class Guest:
@@ -79,7 +80,8 @@ class Guest:
                     "-mon", "chardev=l2-qmp,mode=control"]
         if boot.device:
             accel += ",guarded-modules=on"
-            command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring}"]
+            command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
+                                   f"violation-policy={boot.policy}"]
         return command + ["-accel", accel]
 
     def start(self, timeout=120):

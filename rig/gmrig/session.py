@@ -13,6 +13,8 @@ KEPT_RUNS = 10
 BOOTS = {boot.name: boot for boot in (
     Boot("guarded"),
     Boot("guarded-1cpu", cpus=1),
+    Boot("guarded-stop", policy="stop"),
+    Boot("guarded-quarantine", policy="quarantine"),
     Boot("plain", device=False),
 )}
 

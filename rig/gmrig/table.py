@@ -9,7 +9,7 @@ from typing import Callable
 
 from .config import ConfigError
 
-CASES = ("native", "boot", "chain", "attacks", "stress", "bad_input")
+CASES = ("native", "boot", "chain", "attacks", "policy", "stress", "bad_input")
 FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops"}
 
 
