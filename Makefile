@@ -35,6 +35,7 @@ help:
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
+	@echo 'bench-crossing   what a border crossing costs, in instructions'
 	@echo 'install          gmcc, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
 	@echo 'clean distclean  drop build/; drop config.mk as well'
 	@echo 'cache-clean      drop the cache outside the clone'
@@ -49,7 +50,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check bench-idle-cost: deps
+demo check bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -91,8 +92,8 @@ run-demo: all
 run-check: all
 	$(RIG) test
 
-run-bench-idle-cost: kvm-gm kvm-stock qemu
-	bench/idle-cost
+run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
+	bench/$(@:run-bench-%=%)
 
 mutants: qemu guest images
 	$(RIG) mutants $(M)
@@ -121,6 +122,6 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check bench-idle-cost configured kvm-gm kvm-stock qemu \
-	gmcc guest images run-demo run-check run-bench-idle-cost quick mutants install \
+.PHONY: all help deps demo check bench-idle-cost bench-crossing configured kvm-gm kvm-stock qemu \
+	gmcc guest images run-demo run-check run-bench-idle-cost run-bench-crossing quick mutants install \
 	clean distclean cache-clean

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the measurements share: exact costs in instructions, from programs that
+run in L1 under -icount and print samples."""
+
+import os
+import subprocess
+import sys
+
+from .channel import RigError
+from .config import Config, ConfigError
+from .outer import Outer
+from .session import run_folder
+
+TIMEOUT = 300
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+def build(config, name):
+    """The program of that name, from bench/NAME.c."""
+    folder = config.built("bench")
+    os.makedirs(folder, exist_ok=True)
+    program = os.path.join(folder, name)
+    subprocess.run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
+                    "-I", os.path.join(TOP, "kvm-gm", "include", "uapi"),
+                    "-o", program, os.path.join(TOP, "bench", f"{name}.c")], check=True)
+    return program
+
+
+class Figures:
+    """min, p50 and p99 of samples."""
+
+    def __init__(self, samples):
+        ordered = sorted(samples)
+        self.min = ordered[0]
+        self.p50 = ordered[len(ordered) // 2]
+        self.p99 = ordered[len(ordered) * 99 // 100]
+
+    def show(self, what):
+        print(f"{what:34} min {self.min:6}   p50 {self.p50:6}   p99 {self.p99:6}", flush=True)
+
+
+def measure(outer, command):
+    """Figures of each column that the command prints."""
+    rows = [[int(word) for word in line.split()]
+            for line in outer.shell.check(command, TIMEOUT).splitlines()]
+    return [Figures(column) for column in zip(*rows)]
+
+
+def with_l1(name, measurements):
+    """Run measurements(config, outer), which returns the exit status, in an L1
+    that counts instructions; L1's kernel runs with its mitigations."""
+    try:
+        config = Config()
+        outer = Outer(config, run_folder(config), icount=True,
+                      verbose=lambda text: print(text, flush=True))
+        try:
+            outer.start(timeout=TIMEOUT)
+            status = measurements(config, outer)
+            trouble = outer.trouble()
+            if trouble:
+                raise RigError(f"L1's kernel complained:\n{trouble}")
+        finally:
+            outer.stop()
+    except (ConfigError, RigError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"{name}: {error}")
+    sys.exit(status)
