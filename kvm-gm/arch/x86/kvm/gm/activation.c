@@ -8,8 +8,6 @@
  * will come back. No two have the same of either, so that none can be mistaken
  * for another; and whoever claims one takes it away from everybody else.
  */
-#include <linux/hash.h>
-
 #include "gm/gm.h"
 
 int gm_alloc_activations(struct gm_seal *seal)
@@ -30,6 +28,8 @@ int gm_alloc_activations(struct gm_seal *seal)
 
 		act->next_free = seal->free_acts;
 		seal->free_acts = act;
+		act->stack_top = seal->stack_va + (i + 1ULL) * seal->stack_size;
+		act->top_page = page_address(gm_page_at(seal, act->stack_top - 1)->page);
 
 		if (!seal->has_windows)
 			continue;
@@ -64,7 +64,7 @@ static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
 	return &seal->by_out_sp[hash_64(sp, seal->act_bits)];
 }
 
-static struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
+static __always_inline struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
 {
 	struct gm_activation *act;
 
@@ -74,7 +74,7 @@ static struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
 	return NULL;
 }
 
-static struct gm_activation *gm_find_by_out_sp(struct gm_seal *seal, u64 sp)
+static __always_inline struct gm_activation *gm_find_by_out_sp(struct gm_seal *seal, u64 sp)
 {
 	struct gm_activation *act;
 

@@ -26,11 +26,6 @@
 			 X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | \
 			 X86_EFLAGS_OF)
 
-static const u8 gm_callee_saved[] = {
-	VCPU_REGS_RBX, VCPU_REGS_RBP, VCPU_REGS_R12,
-	VCPU_REGS_R13, VCPU_REGS_R14, VCPU_REGS_R15,
-};
-
 #define GM_CALLEE_SAVED	(BIT(VCPU_REGS_RBX) | BIT(VCPU_REGS_RBP) | \
 			 BIT(VCPU_REGS_R12) | BIT(VCPU_REGS_R13) | \
 			 BIT(VCPU_REGS_R14) | BIT(VCPU_REGS_R15))
@@ -42,14 +37,15 @@ static const u8 gm_callee_saved[] = {
 
 /*
  * Zero the general registers that are not in @keep, a mask by VCPU_REGS_*,
- * and all flags but the guest's own. RSP and RIP are set by the caller.
+ * and all of @rflags but the guest's own. RSP and RIP are set by the caller.
  */
-void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep)
+__always_inline void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep,
+					u64 rflags)
 {
-	u64 rflags = kvm_x86_call(get_rflags)(vcpu);
 	int i;
 
 	keep |= BIT(VCPU_REGS_RSP);
+#pragma GCC unroll 16
 	for (i = 0; i < VCPU_REGS_RIP; i++)
 		if (!(keep & BIT(i)))
 			vcpu->arch.regs[i] = 0;
@@ -57,27 +53,33 @@ void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep)
 	kvm_x86_call(set_rflags)(vcpu, (rflags & X86_EFLAGS_IF) | X86_EFLAGS_FIXED);
 }
 
-static void gm_sanitize_rflags(struct kvm_vcpu *vcpu)
+static __always_inline void gm_sanitize_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
-	u64 rflags = kvm_x86_call(get_rflags)(vcpu);
-
 	kvm_x86_call(set_rflags)(vcpu, (rflags & GM_RFLAGS_KEEP) | X86_EFLAGS_FIXED);
 }
 
 static void gm_save_callee_saved(struct kvm_vcpu *vcpu, u64 *to)
 {
-	int i;
+	const unsigned long *regs = vcpu->arch.regs;
 
-	for (i = 0; i < ARRAY_SIZE(gm_callee_saved); i++)
-		to[i] = vcpu->arch.regs[gm_callee_saved[i]];
+	to[0] = regs[VCPU_REGS_RBX];
+	to[1] = regs[VCPU_REGS_RBP];
+	to[2] = regs[VCPU_REGS_R12];
+	to[3] = regs[VCPU_REGS_R13];
+	to[4] = regs[VCPU_REGS_R14];
+	to[5] = regs[VCPU_REGS_R15];
 }
 
 static void gm_load_callee_saved(struct kvm_vcpu *vcpu, const u64 *from)
 {
-	int i;
+	unsigned long *regs = vcpu->arch.regs;
 
-	for (i = 0; i < ARRAY_SIZE(gm_callee_saved); i++)
-		vcpu->arch.regs[gm_callee_saved[i]] = from[i];
+	regs[VCPU_REGS_RBX] = from[0];
+	regs[VCPU_REGS_RBP] = from[1];
+	regs[VCPU_REGS_R12] = from[2];
+	regs[VCPU_REGS_R13] = from[3];
+	regs[VCPU_REGS_R14] = from[4];
+	regs[VCPU_REGS_R15] = from[5];
 }
 
 /* RIP and RSP are still those of the side that the crossing leaves. */
@@ -85,8 +87,9 @@ void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing 
 {
 	atomic64_inc(&seal->crossings[kind]);
 	++vcpu->stat.gm_crossings[kind];
-	trace_kvm_gm_crossing(vcpu->vcpu_id, seal->id, kind, kvm_rip_read(vcpu),
-			      kvm_rsp_read(vcpu));
+	if (trace_kvm_gm_crossing_enabled())
+		trace_kvm_gm_crossing(vcpu->vcpu_id, seal->id, kind, kvm_rip_read(vcpu),
+				      kvm_rsp_read(vcpu));
 }
 
 static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
@@ -102,76 +105,50 @@ static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
  * module's code takes for granted: 4-level long mode, a kernel stack, and
  * per-CPU data that is not its own private memory. SMM has other memory.
  */
-static bool gm_environment_ok(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-			      u64 *bad)
+static __always_inline bool gm_environment_ok(struct kvm_vcpu *vcpu,
+					      struct gm_seal *seal, u64 gs)
 {
-	u64 gs = kvm_x86_call(get_segment_base)(vcpu, VCPU_SREG_GS);
-	u64 sp = kvm_rsp_read(vcpu);
-	int i;
-
-	if (kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57) || is_smm(vcpu)) {
-		*bad = kvm_read_cr4(vcpu);
-		return false;
-	}
+	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP];
 
 	/* Bit 47 and all above: the kernel half with 4-level paging. */
-	if (gs >> 47 != 0x1ffff) {
-		*bad = gs;
-		return false;
-	}
-	if (sp >> 47 != 0x1ffff || !IS_ALIGNED(sp, 8)) {
-		*bad = sp;
-		return false;
-	}
-
-	/* Nearly always both are far from the module. */
-	if ((gs >= seal->high || seal->low - gs >= SZ_2M) &&
-	    (sp >= seal->high + PAGE_SIZE || sp < seal->low))
-		return true;
-
-	for (i = 0; i < seal->nr_regions; i++) {
-		struct gm_region *region = &seal->regions[i];
-
-		/* Static per-CPU data is reached at GS base + at most this. */
-		if (gs < region->va + region->size && region->va - gs < SZ_2M) {
-			*bad = gs;
-			return false;
-		}
-		if (gs - region->va < region->size) {
-			*bad = gs;
-			return false;
-		}
-		/* The guest pushes below, never into the module. */
-		if (sp - region->va < region->size + PAGE_SIZE) {
-			*bad = sp;
-			return false;
-		}
-	}
-	return true;
+	return gs >> 47 == 0x1ffff && sp >> 47 == 0x1ffff && IS_ALIGNED(sp, 8) &&
+	       !kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57) && !is_smm(vcpu) &&
+	       /* Static per-CPU data is reached at GS base + at most this. */
+	       (gs >= seal->high || (gs < seal->low && seal->low - gs >= SZ_2M)) &&
+	       /* The guest pushes below, never into the module. */
+	       (sp >= seal->high + PAGE_SIZE || sp < seal->low);
 }
 
-static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+/* What is not ok: the offending value. */
+static noinline u64 gm_bad_environment(struct kvm_vcpu *vcpu, struct gm_seal *seal, u64 gs)
 {
+	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP];
+
+	if (kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57) || is_smm(vcpu))
+		return kvm_read_cr4(vcpu);
+	if (gs >> 47 != 0x1ffff || (gs < seal->high && (gs >= seal->low ||
+							seal->low - gs < SZ_2M)))
+		return gs;
+	return sp;
+}
+
+static int gm_refuse_environment(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+				 bool fast)
+{
+	return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT,
+			 gm_bad_environment(vcpu, gate->seal, gs), fast);
+}
+
+static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+					 u64 gs, u64 rflags, const u64 *args, bool fast)
+{
+	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP], top;
 	struct gm_seal *seal = gate->seal;
-	u64 args[16], bad, sp = kvm_rsp_read(vcpu), top;
-	struct x86_exception fault;
 	struct gm_activation *act;
-	int i, r;
+	u64 *frame;
 
-	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
-
-	if (gate->stack_words) {
-		if (fast)
-			return GM_CONTINUE;
-		r = kvm_read_guest_virt(vcpu, sp + 8, args, gate->stack_words * 8, &fault);
-		if (r == X86EMUL_PROPAGATE_FAULT) {
-			kvm_inject_emulated_page_fault(vcpu, &fault);
-			return 1;
-		}
-		if (r != X86EMUL_CONTINUE)
-			return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, fast);
-	}
+	if (!gm_environment_ok(vcpu, seal, gs))
+		return gm_refuse_environment(vcpu, gate, gs, fast);
 
 	act = gm_begin_activation(seal, sp);
 	if (IS_ERR(act))
@@ -180,24 +157,55 @@ static int gm_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 
 	act->gate = gate - seal->gates;
 	gm_save_callee_saved(vcpu, act->guest_callee_saved);
-	if (act->shared) {
+	if (unlikely(act->shared)) {
 		bitmap_zero(act->synced, seal->stack_size);
 		act->shared = false;
 	}
 
 	/* As a CALL would leave it: arguments, then the return address. */
-	top = gm_stack_top(seal, act) - 16 - ALIGN(gate->stack_words * 8, 16);
-	for (i = 0; i < gate->stack_words; i++)
-		*gm_stack_word(seal, top + i * 8) = args[i];
-	*gm_stack_word(seal, top - 8) = seal->gates[seal->out_return].insn;
+	top = act->stack_top - 16;
+	if (args)
+		top -= ALIGN(gate->stack_words * 8, 16);
+	frame = (u64 *)(act->top_page + offset_in_page(top));
+	if (args)
+		memcpy(frame, args, gate->stack_words * 8);
+	frame[-1] = seal->gates[seal->out_return].insn;
 	act->top_sp = top;
 
 	gm_count(vcpu, seal, KVM_GM_IN_CALL);
 	gm_enter_view(vcpu, seal, act);
-	gm_sanitize_rflags(vcpu);
+	gm_sanitize_rflags(vcpu, rflags);
 	kvm_rsp_write(vcpu, top - 8);
 	kvm_rip_write(vcpu, gate->target);
 	return 1;
+}
+
+static noinline int gm_in_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+					 u64 gs, u64 rflags)
+{
+	u64 args[16], sp = vcpu->arch.regs[VCPU_REGS_RSP];
+	struct x86_exception fault;
+	int r;
+
+	if (!gm_environment_ok(vcpu, gate->seal, gs))
+		return gm_refuse_environment(vcpu, gate, gs, false);
+
+	r = kvm_read_guest_virt(vcpu, sp + 8, args, gate->stack_words * 8, &fault);
+	if (r == X86EMUL_PROPAGATE_FAULT) {
+		kvm_inject_emulated_page_fault(vcpu, &fault);
+		return 1;
+	}
+	if (r != X86EMUL_CONTINUE)
+		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, false);
+	return gm_do_in_call(vcpu, gate, gs, rflags, args, false);
+}
+
+static __always_inline int gm_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+				      u64 rflags, bool fast)
+{
+	if (unlikely(gate->stack_words))
+		return fast ? GM_CONTINUE : gm_in_call_with_args(vcpu, gate, gs, rflags);
+	return gm_do_in_call(vcpu, gate, gs, rflags, NULL, fast);
 }
 
 /* The guest is about to free the module. Also if its init failed. */
@@ -230,7 +238,8 @@ static int gm_unseal_after_return(struct kvm_vcpu *vcpu, struct gm_seal *seal)
 	return 0;
 }
 
-static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+					 u64 rflags, bool fast)
 {
 	struct gm_activation *act = vcpu->arch.gm.act;
 	struct gm_seal *seal = gate->seal;
@@ -247,7 +256,7 @@ static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 	}
 
 	gm_count(vcpu, seal, KVM_GM_OUT_RETURN);
-	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED);
+	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED, rflags);
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
 	gm_end_activation(seal, act);
 	gm_leave_view(vcpu);
@@ -261,32 +270,20 @@ static int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 	return r;
 }
 
-static int gm_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+					  u64 rflags, bool fast)
 {
 	struct gm_activation *act = vcpu->arch.gm.act;
 	struct gm_seal *seal = gate->seal;
+	u64 private_sp = vcpu->arch.regs[VCPU_REGS_RSP];
 	u64 target = gate->kind == KVM_GM_GATE_OUT_CALL ?
-		     gate->target : kvm_r11_read(vcpu);
-	u64 args[16], sp, private_sp = kvm_rsp_read(vcpu), trampoline = seal->trampoline;
-	u32 words = gate->stack_words, nr = gate - seal->gates;
-	struct x86_exception fault;
-	int i, r = 1;
+		     gate->target : vcpu->arch.regs[VCPU_REGS_R11];
+	u64 trampoline = seal->trampoline, sp;
 
-	if (words && fast)
-		return GM_CONTINUE;
-
-	for (i = 0; i < words; i++) {
-		u64 *arg = gm_stack_word(seal, private_sp + 8 + i * 8);
-
-		if (!arg)
-			return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
-		args[i] = *arg;
-	}
-
-	if (!gm_share_windows(seal, act, private_sp))
+	if (unlikely(seal->has_windows) && !gm_share_windows(seal, act, private_sp))
 		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
 
-	sp = ALIGN_DOWN(act->guest_sp - words * 8, 16);
+	sp = ALIGN_DOWN(act->guest_sp - gate->stack_words * 8, 16);
 	act->out_sp = sp;
 	act->regs[VCPU_REGS_RSP] = private_sp;
 	act->regs[VCPU_REGS_RIP] = gate->insn + GM_HYPERCALL_LEN;
@@ -296,32 +293,58 @@ static int gm_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 
 	/* From here on the activation may be somebody else's. */
 	gm_count(vcpu, seal, KVM_GM_OUT_CALL);
-	gm_scrub_registers(vcpu, GM_KEEP_ARGS);
-	if (words)
-		kref_get(&seal->ref);
+	gm_scrub_registers(vcpu, GM_KEEP_ARGS, rflags);
 	gm_leave_view(vcpu);
 	kvm_rsp_write(vcpu, sp);
 	kvm_rip_write(vcpu, trampoline);
-	kvm_r11_write(vcpu, target);
+	vcpu->arch.regs[VCPU_REGS_R11] = target;
+	return 1;
+}
 
-	/* Arguments on the stack go through the guest's own translation. */
-	if (words) {
-		if (kvm_write_guest_virt_system(vcpu, sp, args, words * 8, &fault))
-			r = gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp,
-					 INVALID_GPA);
-		gm_put_seal(seal);
+/* Arguments on the stack go through the guest's own translation. */
+static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+					  u64 rflags)
+{
+	u64 args[16], private_sp = vcpu->arch.regs[VCPU_REGS_RSP], sp;
+	u32 words = gate->stack_words, nr = gate - gate->seal->gates;
+	struct gm_seal *seal = gate->seal;
+	struct x86_exception fault;
+	int i, r;
+
+	for (i = 0; i < words; i++) {
+		u64 *arg = gm_stack_word(seal, private_sp + 8 + i * 8);
+
+		if (!arg)
+			return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, false);
+		args[i] = *arg;
 	}
+
+	kref_get(&seal->ref);
+	r = gm_do_out_call(vcpu, gate, rflags, false);
+	sp = kvm_rsp_read(vcpu);
+	if (r == 1 && kvm_write_guest_virt_system(vcpu, sp, args, words * 8, &fault))
+		r = gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp, INVALID_GPA);
+	gm_put_seal(seal);
 	return r;
 }
 
-static int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+static __always_inline int gm_out_call(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+				       u64 rflags, bool fast)
+{
+	if (unlikely(gate->stack_words))
+		return fast ? GM_CONTINUE : gm_out_call_with_args(vcpu, gate, rflags);
+	return gm_do_out_call(vcpu, gate, rflags, fast);
+}
+
+static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+					u64 rflags, bool fast)
 {
 	struct gm_seal *seal = gate->seal;
-	u64 sp = kvm_rsp_read(vcpu), bad;
+	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP];
 	struct gm_activation *act;
 
-	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
+	if (!gm_environment_ok(vcpu, seal, gs))
+		return gm_refuse_environment(vcpu, gate, gs, fast);
 
 	act = gm_claim_out(seal, sp);
 	if (!act)
@@ -329,22 +352,24 @@ static int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 
 	gm_count(vcpu, seal, KVM_GM_IN_RETURN);
 	gm_enter_view(vcpu, seal, act);
-	gm_sanitize_rflags(vcpu);
+	gm_sanitize_rflags(vcpu, rflags);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
-	gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
+	if (unlikely(seal->has_windows))
+		gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
 	return 1;
 }
 
-static int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+static __always_inline int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+				     u64 rflags, bool fast)
 {
 	struct gm_seal *seal = gate->seal;
-	u64 sp = kvm_rsp_read(vcpu), bad;
+	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP];
 	struct gm_activation *act;
 
-	if (!gm_environment_ok(vcpu, seal, &bad))
-		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, bad, fast);
+	if (!gm_environment_ok(vcpu, seal, gs))
+		return gm_refuse_environment(vcpu, gate, gs, fast);
 
 	act = gm_claim_event(seal, sp);
 	if (!act)
@@ -360,7 +385,8 @@ static int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 }
 
 /* Control is at @gate's instruction. Returns what an exit handler returns. */
-static int gm_cross(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
+static __always_inline int gm_cross(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
+				    u64 rflags, bool fast)
 {
 	struct gm_seal *inside = vcpu->arch.gm.seal;
 
@@ -371,18 +397,18 @@ static int gm_cross(struct kvm_vcpu *vcpu, struct gm_gate *gate, bool fast)
 		switch (gate->kind) {
 		case KVM_GM_GATE_OUT_CALL:
 		case KVM_GM_GATE_OUT_CALL_INDIRECT:
-			return gm_out_call(vcpu, gate, fast);
+			return gm_out_call(vcpu, gate, gs, rflags, fast);
 		case KVM_GM_GATE_OUT_RETURN:
-			return gm_out_return(vcpu, gate, fast);
+			return gm_out_return(vcpu, gate, gs, rflags, fast);
 		}
 	} else if (!inside) {
 		switch (gate->kind) {
 		case KVM_GM_GATE_IN_CALL:
-			return gm_in_call(vcpu, gate, fast);
+			return gm_in_call(vcpu, gate, gs, rflags, fast);
 		case KVM_GM_GATE_IN_RETURN:
-			return gm_in_return(vcpu, gate, fast);
+			return gm_in_return(vcpu, gate, gs, rflags, fast);
 		case KVM_GM_GATE_RESUME:
-			return gm_resume(vcpu, gate, fast);
+			return gm_resume(vcpu, gate, gs, rflags, fast);
 		}
 	}
 	return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
@@ -411,31 +437,19 @@ static int gm_request_seal(struct kvm_vcpu *vcpu, u64 rip)
 	return 0;
 }
 
-/* Gates are for 64-bit CPL 0; inside it is nothing else. */
-static bool gm_may_cross(struct kvm_vcpu *vcpu)
+bool gm_fastpath(struct kvm_vcpu *vcpu, u64 gs_base, u64 rflags)
 {
-	return gm_inside(vcpu) ||
-	       (!vcpu->arch.guest_state_protected && is_64_bit_mode(vcpu) &&
-		!kvm_x86_call(get_cpl)(vcpu));
-}
-
-/*
- * A hypercall instruction has exited, and the vCPU may be let go on without
- * leaving its run loop. True: the crossing is done. False: nothing is.
- */
-bool gm_fastpath(struct kvm_vcpu *vcpu)
-{
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
 	struct gm_gate *gate;
 
 	/* Debug registers are in KVM's hands only once the inner loop is left. */
-	if (vcpu->guest_debug || vcpu->arch.switch_db_regs || !gm_may_cross(vcpu))
+	if (vcpu->guest_debug || vcpu->arch.switch_db_regs)
 		return false;
 
-	/* Keeps the seal from going away, see gm_unseal_locked(). */
-	guard(rcu)();
-
-	gate = gm_find_gate(vcpu->kvm, kvm_rip_read(vcpu));
-	return gate && gm_cross(vcpu, gate, true) == 1;
+	/* Interrupts are off: an RCU reader, see gm_unseal_locked(). */
+	gate = gm_find_gate(vcpu->kvm, vcpu->arch.regs[VCPU_REGS_RIP]);
+	return gate && VALID_PAGE(v->roots[v->view ? 0 : gate->seal->id]) &&
+	       gm_cross(vcpu, gate, gs_base, rflags, true) == 1;
 }
 EXPORT_SYMBOL_GPL(gm_fastpath);
 
@@ -457,17 +471,20 @@ static struct gm_seal *gm_seal_at(struct kvm *kvm, u64 rip)
 int __gm_hypercall(struct kvm_vcpu *vcpu)
 {
 	struct gm *gm = vcpu->kvm->arch.gm;
-	u64 rip = kvm_rip_read(vcpu);
-	u64 nr = kvm_rax_read(vcpu);
+	u64 rip = kvm_rip_read(vcpu), nr = kvm_rax_read(vcpu);
 	struct gm_seal *seal;
 	struct gm_gate *gate;
 
-	if (!gm_may_cross(vcpu))
+	/* Gates are for 64-bit CPL 0; inside it is nothing else. */
+	if (!gm_inside(vcpu) && (vcpu->arch.guest_state_protected ||
+				 !is_64_bit_mode(vcpu) || kvm_x86_call(get_cpl)(vcpu)))
 		return GM_CONTINUE;
 
 	gate = gm_find_gate(vcpu->kvm, rip);
 	if (gate)
-		return gm_cross(vcpu, gate, false);
+		return gm_cross(vcpu, gate,
+				kvm_x86_call(get_segment_base)(vcpu, VCPU_SREG_GS),
+				kvm_x86_call(get_rflags)(vcpu), false);
 
 	/* The init stub's own hypercall, made again, is for userspace to refuse. */
 	seal = vcpu->arch.gm.seal ?: gm_seal_at(vcpu->kvm, rip);

@@ -22,7 +22,7 @@ void __gm_event_exit(struct kvm_vcpu *vcpu)
 	act->rflags = kvm_get_rflags(vcpu) & ~X86_EFLAGS_TF;
 
 	gm_count(vcpu, seal, KVM_GM_EVENT_EXIT);
-	gm_scrub_registers(vcpu, 0);
+	gm_scrub_registers(vcpu, 0, kvm_get_rflags(vcpu));
 	gm_publish_event(seal, act);
 	gm_leave_view(vcpu);
 

@@ -7,8 +7,6 @@
  * in one table of the VM, so that a crossing costs the same however many
  * modules and gates there are.
  */
-#include <linux/hash.h>
-
 #include "gm/gm.h"
 
 static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *in,
@@ -132,16 +130,4 @@ void gm_remove_gates(struct gm_seal *seal)
 
 	for (i = 0; i < seal->nr_gates; i++)
 		hlist_del_init_rcu(&seal->gates[i].node);
-}
-
-/* The gate whose instruction is at @rip; NULL if there is none. */
-struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip)
-{
-	struct gm_gate *gate;
-
-	hlist_for_each_entry_rcu(gate, &kvm->arch.gm->gates[hash_64(rip, GM_GATE_BITS)],
-				 node, srcu_read_lock_held(&kvm->srcu))
-		if (gate->insn == rip)
-			return gate;
-	return NULL;
 }

@@ -15,6 +15,7 @@
 #ifndef __KVM_X86_GM_H
 #define __KVM_X86_GM_H
 
+#include <linux/hash.h>
 #include <linux/kvm_host.h>
 #include <linux/kref.h>
 #include <linux/xarray.h>
@@ -90,6 +91,8 @@ struct gm_activation {
 	enum gm_activation_state state;
 	u32 gate;		/* the in-call gate's index */
 	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
+	u64 stack_top;		/* one past the private stack's highest byte */
+	u8 *top_page;		/* where KVM has its last page */
 	u64 out_sp;		/* OUT: guest SP at which the in-return comes back */
 	u64 top_sp;		/* private SP after the target's own return */
 
@@ -184,7 +187,18 @@ const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va);
 int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg);
 void gm_insert_gates(struct gm_seal *seal);
 void gm_remove_gates(struct gm_seal *seal);
-struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip);
+
+/* The gate whose instruction is at @rip; NULL if there is none. */
+static inline struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip)
+{
+	struct gm_gate *gate;
+
+	hlist_for_each_entry_rcu(gate, &kvm->arch.gm->gates[hash_64(rip, GM_GATE_BITS)],
+				 node, irqs_disabled() || srcu_read_lock_held(&kvm->srcu))
+		if (gate->insn == rip)
+			return gate;
+	return NULL;
+}
 
 /* activation.c */
 int gm_alloc_activations(struct gm_seal *seal);
@@ -208,7 +222,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va);
 void gm_return_borrowed(struct gm_seal *seal);
 
 /* crossing.c */
-void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep);
+void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep, u64 rflags);
 void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind);
 
 /* stack.c */
@@ -221,11 +235,5 @@ void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 void gm_abandon(struct kvm_vcpu *vcpu);
 int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa);
-
-/* One past the highest byte of @act's private stack. */
-static inline u64 gm_stack_top(struct gm_seal *seal, struct gm_activation *act)
-{
-	return seal->stack_va + (u64)(act - seal->acts + 1) * seal->stack_size;
-}
 
 #endif /* __KVM_X86_GM_H */

@@ -49,7 +49,6 @@ void __gm_free_roots(struct kvm_vcpu *vcpu);
 
 /* crossing.c */
 int __gm_hypercall(struct kvm_vcpu *vcpu);
-bool gm_fastpath(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void __gm_event_exit(struct kvm_vcpu *vcpu);

@@ -90,7 +90,7 @@ static struct gm_span gm_span(struct gm_seal *seal, u64 va, u32 len)
 /* Write to the mirror what the module changed in [@va, @va + @len). */
 static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
 {
-	u32 at = va - (gm_stack_top(seal, act) - seal->stack_size);
+	u32 at = va - (act->stack_top - seal->stack_size);
 
 	act->shared = true;
 	while (len) {
@@ -116,7 +116,7 @@ static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u3
  */
 static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
 {
-	u32 at = va - (gm_stack_top(seal, act) - seal->stack_size);
+	u32 at = va - (act->stack_top - seal->stack_size);
 
 	while (len) {
 		struct gm_span span = gm_span(seal, va, len);
@@ -141,7 +141,7 @@ static bool gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64
 			    gm_window_fn fn)
 {
 	u64 last = seal->gates[seal->out_return].insn;
-	u64 floor = gm_stack_top(seal, act) - seal->stack_size;
+	u64 floor = act->stack_top - seal->stack_size;
 	int depth;
 
 	for (depth = 0; depth < KVM_GM_MAX_DEPTH; depth++) {
@@ -170,15 +170,14 @@ static bool gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64
 	return false;
 }
 
-/* At an out-call with the private stack pointer @sp. */
+/* At an out-call with the private stack pointer @sp, of a module with windows. */
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	return !seal->has_windows || gm_walk_windows(seal, act, sp, gm_share);
+	return gm_walk_windows(seal, act, sp, gm_share);
 }
 
 /* At the in-return from it, with the same @sp: the same frames are there. */
 void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	if (seal->has_windows)
-		gm_walk_windows(seal, act, sp, gm_collect);
+	gm_walk_windows(seal, act, sp, gm_collect);
 }

@@ -7,17 +7,18 @@
 #include "gm/hooks.h"
 #include "gm/svm.h"
 #include "gm/vendor.h"
+#include "kvm_onhyperv.h"
 #include "svm/svm.h"
 #include "x86.h"
 
-static void gm_svm_intercept(struct kvm_vcpu *vcpu, bool inside)
+static void gm_svm_intercept(struct vcpu_svm *svm, bool inside)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
 	u32 *intercepts = &svm->vmcb01.ptr->control.intercepts[INTERCEPT_EXCEPTION];
+	struct kvm_vcpu *vcpu = &svm->vcpu;
 
 	if (inside) {
 		/* KVM's step to the end of an NMI would step the module. */
-		if (svm->nmi_singlestep) {
+		if (unlikely(svm->nmi_singlestep)) {
 			svm->nmi_singlestep = false;
 			svm->vmcb->save.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
 			kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -27,7 +28,31 @@ static void gm_svm_intercept(struct kvm_vcpu *vcpu, bool inside)
 	} else {
 		*intercepts = vcpu->arch.gm.vendor_saved;
 	}
-	recalc_intercepts(svm);
+	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
+}
+
+static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
+			       bool inside)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	vcpu->arch.cr3 = cr3;
+	vmcb->save.cr3 = cr3;
+	vmcb_mark_dirty(vmcb, VMCB_CR);
+	if (likely(VALID_PAGE(root))) {
+		vmcb->control.nested_cr3 = __sme_set(root);
+		vmcb_mark_dirty(vmcb, VMCB_NPT);
+		hv_track_root_tdp(vcpu, root);
+	}
+
+	/* One ASID for all views: a nested CR3 does not tag translations. */
+	vmcb->control.tlb_ctl = static_cpu_has(X86_FEATURE_FLUSHBYASID) ?
+				TLB_CONTROL_FLUSH_ASID : TLB_CONTROL_FLUSH_ALL_ASID;
+
+	gm_svm_intercept(svm, inside);
+	if (inside)
+		vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 }
 
 /* The debugger's breakpoints are the one thing that KVM changes at any time. */
@@ -40,7 +65,7 @@ void __gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
 	*outside &= ~BIT(BP_VECTOR);
 	*outside |= *intercepts & BIT(BP_VECTOR);
 	*intercepts = ~0;
-	recalc_intercepts(svm);
+	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
 static bool gm_svm_supports(struct kvm *kvm)
@@ -48,21 +73,10 @@ static bool gm_svm_supports(struct kvm *kvm)
 	return !sev_guest(kvm);
 }
 
-static void gm_svm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-
-	vcpu->arch.cr3 = cr3;
-	svm->vmcb->save.cr3 = cr3;
-	vmcb_mark_dirty(svm->vmcb, VMCB_CR);
-}
-
 const struct gm_vendor_ops gm_svm_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
 	.supports	= gm_svm_supports,
-	.intercept	= gm_svm_intercept,
-	.set_cr3	= gm_svm_set_cr3,
-	.tags_views	= false,	/* one ASID a vCPU, whatever the nested CR3 */
+	.switch_view	= gm_svm_switch_view,
 };
 
 static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit)
@@ -93,16 +107,36 @@ static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit
 	}
 }
 
+/*
+ * Right after VMRUN, with GIF and IF clear and the guest's extended state still
+ * loaded. What svm_vcpu_run() does with the VMCB before and after a run is done
+ * here as far as a crossing needs it, and otherwise by the last exit.
+ */
 bool __gm_svm_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+	unsigned long *regs = vcpu->arch.regs;
 
-	if (svm->vmcb->control.exit_code != SVM_EXIT_VMMCALL)
+	/* What was injected has to be completed before anything else. */
+	if (vmcb->control.exit_code != SVM_EXIT_VMMCALL || svm->soft_int_injected ||
+	    svm->nmi_singlestep || vmcb->save.cpl ||
+	    !(vcpu->arch.efer & EFER_LMA) || !(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK) ||
+	    (vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))
 		return false;
 
-	/* As svm_handle_exit() does: CR3 changes without an exit. */
-	vcpu->arch.cr3 = svm->vmcb->save.cr3;
-	return gm_fastpath(vcpu);
+	regs[VCPU_REGS_RAX] = vmcb->save.rax;
+	regs[VCPU_REGS_RSP] = vmcb->save.rsp;
+	regs[VCPU_REGS_RIP] = vmcb->save.rip;
+	vcpu->arch.cr3 = vmcb->save.cr3;
+	if (!gm_fastpath(vcpu, vmcb->save.gs.base, vmcb->save.rflags))
+		return false;
+
+	vmcb->save.rax = regs[VCPU_REGS_RAX];
+	vmcb->save.rsp = regs[VCPU_REGS_RSP];
+	vmcb->save.rip = regs[VCPU_REGS_RIP];
+	++vcpu->stat.exits;
+	return true;
 }
 
 int gm_svm_handle_exit(struct kvm_vcpu *vcpu)

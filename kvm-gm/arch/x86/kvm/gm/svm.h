@@ -18,7 +18,7 @@ static inline void gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
 
 bool __gm_svm_fastpath(struct kvm_vcpu *vcpu);
 
-/* On the exit fastpath: see gm_fastpath(). */
+/* After VMRUN: see gm_fastpath(). True: run again. */
 static inline bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
 {
 	return gm_enabled(vcpu->kvm) && __gm_svm_fastpath(vcpu);

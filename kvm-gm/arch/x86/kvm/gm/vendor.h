@@ -21,19 +21,14 @@ struct gm_vendor_ops {
 	bool (*supports)(struct kvm *kvm);
 
 	/*
-	 * After: with @inside, every exception exits, and nothing is delivered
-	 * by hardware without an exit. Without, what it was before.
+	 * After: the vCPU walks second-level tables at @root (INVALID_PAGE: they
+	 * are loaded before the next VM-entry) and the guest's tables at @cr3,
+	 * and uses no translation cached under another view. With @inside, every
+	 * exception exits, nothing is delivered by hardware without an exit, and
+	 * no interrupt shadow is left; without, exceptions exit as they did.
 	 */
-	void (*intercept)(struct kvm_vcpu *vcpu, bool inside);
-
-	/* After: the guest's CR3 is @cr3, also if no root is loaded yet. */
-	void (*set_cr3)(struct kvm_vcpu *vcpu, unsigned long cr3);
-
-	/*
-	 * The CPU tags translations by second-level root. If not, those of one
-	 * view have to go before the vCPU runs in another.
-	 */
-	bool tags_views;
+	void (*switch_view)(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
+			    bool inside);
 };
 
 /* What the vendor's exit handler found while the vCPU was inside. */
@@ -53,6 +48,15 @@ struct gm_exit {
 	u32 error_code;
 	u64 payload;		/* #PF: linear address; #DB: DR6 */
 };
+
+/*
+ * Called by the vendor when a hypercall instruction has exited, before anything
+ * else: interrupts are off, nothing may sleep, no request may be made. The
+ * general registers, RIP and CR3 are in vcpu->arch, and the vCPU executes 64-bit
+ * code at CPL 0. True: the crossing is done, in vcpu->arch and by set_rflags()
+ * and switch_view(); false: nothing is.
+ */
+bool gm_fastpath(struct kvm_vcpu *vcpu, u64 gs_base, u64 rflags);
 
 /*
  * Called by the vendor for every exit while inside. Returns GM_CONTINUE for

@@ -20,26 +20,23 @@
  * kvm_mmu_reload() after the vCPU has left its inner loop, for which the
  * request below sees to it.
  */
-static void gm_switch_view(struct kvm_vcpu *vcpu, u32 view, unsigned long cr3)
+static __always_inline void gm_switch_view(struct kvm_vcpu *vcpu, u32 view,
+					   unsigned long cr3)
 {
 	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
 	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	hpa_t root = v->roots[view];
 
 	v->roots[v->view] = mmu->root.hpa;
-	mmu->root.hpa = v->roots[view];
 	v->roots[view] = INVALID_PAGE;
+	mmu->root.hpa = root;
 	mmu->root_role.view = view;
 	v->view = view;
 
-	kvm_x86_ops.gm->set_cr3(vcpu, cr3);
-	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-
-	if (likely(VALID_PAGE(mmu->root.hpa)))
-		kvm_x86_call(load_mmu_pgd)(vcpu, mmu->root.hpa, mmu->root_role.level);
-	else
+	if (unlikely(!VALID_PAGE(root)))
 		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
-	if (!kvm_x86_ops.gm->tags_views)
-		kvm_x86_call(flush_tlb_current)(vcpu);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	kvm_x86_ops.gm->switch_view(vcpu, root, cr3, view);
 }
 
 void __gm_free_roots(struct kvm_vcpu *vcpu)
@@ -74,8 +71,6 @@ void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	/* The guest has no business setting breakpoints inside. */
 	if (v->guest_dr7 & DR7_BP_EN_MASK)
 		kvm_set_dr(vcpu, 7, DR7_FIXED_1);
-	kvm_x86_call(set_interrupt_shadow)(vcpu, 0);
-	kvm_x86_ops.gm->intercept(vcpu, true);
 }
 
 /* Drop privilege. Registers are the caller's business. */
@@ -88,7 +83,6 @@ void gm_leave_view(struct kvm_vcpu *vcpu)
 
 	if (v->guest_dr7 & DR7_BP_EN_MASK)
 		kvm_set_dr(vcpu, 7, v->guest_dr7);
-	kvm_x86_ops.gm->intercept(vcpu, false);
 
 	v->seal = NULL;
 	v->act = NULL;
