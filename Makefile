@@ -33,6 +33,7 @@ help:
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
+	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
@@ -100,6 +101,23 @@ mutants: qemu guest images
 
 quick: kvm-gm
 	$(RIG) test $(T)
+
+# --- checks that take longer, or look at the code --------------------------
+
+check-debug: deps
+	$(MAKE) run-$@
+
+debug-kernel: configured
+	rig/build-debug-kernel
+
+kvm-gm-debug kvm-stock-debug: debug-kernel
+	rig/fetch-linux
+	rig/build-kvm --debug $(@:kvm-%-debug=%)
+
+run-check-debug: kvm-gm-debug kvm-stock-debug qemu guest images
+	$(RIG) test --l1-kernel=debug boot chain attacks policy bad-input stress
+
+.PHONY: check-debug run-check-debug debug-kernel kvm-gm-debug kvm-stock-debug
 
 # --- install, clean -------------------------------------------------------
 

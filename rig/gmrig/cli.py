@@ -7,8 +7,8 @@ import signal
 import sys
 
 from . import accel
-from .channel import RigError
-from .config import Config, ConfigError, host_description
+from .channel import Patience, RigError
+from .config import L1_KERNELS, Config, ConfigError, host_description
 from .session import BOOTS, Session
 
 INTERRUPTED = 130
@@ -22,12 +22,18 @@ def parser():
 
     commands.add_parser("accel", help="say which accelerator would be used, and why")
 
+    def l1_kernel(command):
+        command.add_argument("--l1-kernel", choices=sorted(L1_KERNELS), default="stock",
+                             help="the distribution's kernel in L1, or the one of `make "
+                             "debug-kernel' with the kernel's checkers; timeouts follow [stock]")
+
     def add(name, text):
         command = commands.add_parser(name, help=text)
         command.add_argument("--kvm", choices=("gm", "stock"), default="gm",
                              help="modules to load in L1 [gm]")
         command.add_argument("--boot", choices=sorted(BOOTS), default="guarded",
                              help="how to start L2 [guarded]")
+        l1_kernel(command)
         return command
 
     run = add("run", "run commands, in the order given")
@@ -41,6 +47,7 @@ def parser():
 
     test = commands.add_parser("test", help="run test cases or groups")
     test.add_argument("names", nargs="*", metavar="NAME|GROUP", help="all when none is given")
+    l1_kernel(test)
 
     commands.add_parser("list", help="list the test cases")
 
@@ -123,7 +130,8 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     session = None
     try:
-        config = Config()
+        config = Config(getattr(options, "l1_kernel", "stock"))
+        Patience.factor = config.slowness
         if options.command in ("test", "list"):
             from . import runner
             return runner.main(config, options)
