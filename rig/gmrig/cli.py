@@ -51,6 +51,13 @@ def parser():
 
     commands.add_parser("list", help="list the test cases")
 
+    selftests = commands.add_parser("selftests", help="run KVM's own tests in L1, on "
+                                    "the unpatched KVM and on ours, and compare")
+    selftests.add_argument("names", nargs="*", metavar="NAME",
+                           help="all but those of rig/selftests.exclude when none is given")
+    selftests.add_argument("--limit", type=int, default=120, metavar="SECONDS",
+                           help="for each test [120]")
+
     mutants = commands.add_parser("mutants", help="remove each security check of "
                                   "KVM in turn; a test must notice")
     mutants.add_argument("names", nargs="*", metavar="NAME",
@@ -135,6 +142,9 @@ def main():
         if options.command in ("test", "list"):
             from . import runner
             return runner.main(config, options)
+        if options.command == "selftests":
+            from . import selftests
+            return selftests.main(config, options)
         if options.command == "mutants":
             from . import mutants
             return mutants.main(config, options)
