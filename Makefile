@@ -33,6 +33,9 @@ help:
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
+	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
+	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
+	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
@@ -100,6 +103,33 @@ mutants: qemu guest images
 
 quick: kvm-gm
 	$(RIG) test $(T)
+
+# --- checks that take longer, or look at the code --------------------------
+
+check-debug check-selftests check-style: deps
+	$(MAKE) run-$@
+
+debug-kernel: configured
+	rig/build-debug-kernel
+
+kvm-gm-debug kvm-stock-debug: debug-kernel
+	rig/fetch-linux
+	rig/build-kvm --debug $(@:kvm-%-debug=%)
+
+run-check-debug: kvm-gm-debug kvm-stock-debug qemu guest images
+	$(RIG) test --l1-kernel=debug boot chain attacks policy bad-input stress
+
+selftests: configured
+	rig/build-selftests
+
+run-check-selftests: kvm-gm kvm-stock qemu selftests
+	$(RIG) selftests $(T)
+
+run-check-style: configured
+	rig/check-style
+
+.PHONY: check-debug check-selftests check-style debug-kernel kvm-gm-debug kvm-stock-debug \
+	selftests run-check-debug run-check-selftests run-check-style
 
 # --- install, clean -------------------------------------------------------
 

@@ -7,8 +7,8 @@ import signal
 import sys
 
 from . import accel
-from .channel import RigError
-from .config import Config, ConfigError, host_description
+from .channel import Patience, RigError
+from .config import L1_KERNELS, Config, ConfigError, host_description
 from .session import BOOTS, Session
 
 INTERRUPTED = 130
@@ -22,12 +22,18 @@ def parser():
 
     commands.add_parser("accel", help="say which accelerator would be used, and why")
 
+    def l1_kernel(command):
+        command.add_argument("--l1-kernel", choices=sorted(L1_KERNELS), default="stock",
+                             help="the distribution's kernel in L1, or the one of `make "
+                             "debug-kernel' with the kernel's checkers; timeouts follow [stock]")
+
     def add(name, text):
         command = commands.add_parser(name, help=text)
         command.add_argument("--kvm", choices=("gm", "stock"), default="gm",
                              help="modules to load in L1 [gm]")
         command.add_argument("--boot", choices=sorted(BOOTS), default="guarded",
                              help="how to start L2 [guarded]")
+        l1_kernel(command)
         return command
 
     run = add("run", "run commands, in the order given")
@@ -41,8 +47,16 @@ def parser():
 
     test = commands.add_parser("test", help="run test cases or groups")
     test.add_argument("names", nargs="*", metavar="NAME|GROUP", help="all when none is given")
+    l1_kernel(test)
 
     commands.add_parser("list", help="list the test cases")
+
+    selftests = commands.add_parser("selftests", help="run KVM's own tests in L1, on "
+                                    "the unpatched KVM and on ours, and compare")
+    selftests.add_argument("names", nargs="*", metavar="NAME",
+                           help="all but those of rig/selftests.exclude when none is given")
+    selftests.add_argument("--limit", type=int, default=120, metavar="SECONDS",
+                           help="for each test [120]")
 
     mutants = commands.add_parser("mutants", help="remove each security check of "
                                   "KVM in turn; a test must notice")
@@ -123,10 +137,14 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     session = None
     try:
-        config = Config()
+        config = Config(getattr(options, "l1_kernel", "stock"))
+        Patience.factor = config.slowness
         if options.command in ("test", "list"):
             from . import runner
             return runner.main(config, options)
+        if options.command == "selftests":
+            from . import selftests
+            return selftests.main(config, options)
         if options.command == "mutants":
             from . import mutants
             return mutants.main(config, options)

@@ -11,8 +11,12 @@ class ConfigError(Exception):
     """The set-up is incomplete; the message says what to do."""
 
 
+# L1's kernel, and how much longer everything takes on it.
+L1_KERNELS = {"stock": 1, "debug": 6}
+
+
 class Config:
-    def __init__(self):
+    def __init__(self, l1_kernel="stock"):
         path = os.path.join(TOP, "config.mk")
         if not os.path.exists(path):
             raise ConfigError("no config.mk: run ./configure (or make) first")
@@ -26,6 +30,14 @@ class Config:
         self.kernel_image = self.values["KERNEL_IMAGE"]
         self.kernel_modules = self.values["KERNEL_MODULES"]
         self.kernel_release = self.values["KERNEL_RELEASE"]
+        self.l1_kernel = l1_kernel
+        self.slowness = L1_KERNELS[l1_kernel]
+        self.l1_image, self.l1_modules = self.kernel_image, self.kernel_modules
+        self.kvm_suffix = ""
+        if l1_kernel == "debug":
+            self.l1_image = self.built("debug-kernel", "arch", "x86", "boot", "bzImage")
+            self.l1_modules = self.built("debug-kernel", "modules")
+            self.kvm_suffix = "-debug"
         self.qemu = os.environ.get("GM_QEMU") or self.built("qemu", "qemu-system-x86_64")
         self.qemu_data = ["/usr/share/qemu", "/usr/share/seabios"]
         self.busybox = "/bin/busybox"
@@ -34,7 +46,7 @@ class Config:
         return os.path.join(self.build, *parts)
 
     def kvm(self, flavour, module):
-        return self.built("kvm-modules", flavour, f"{module}.ko")
+        return self.built("kvm-modules", flavour + self.kvm_suffix, f"{module}.ko")
 
     def need(self, path, target):
         """PATH, or an error that names the make target that brings it."""

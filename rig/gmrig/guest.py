@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 
-from . import cpio
+from . import cpio, kmod
 from .channel import Hmp, Qmp, RigError, Shell, tail
 
 GUEST_MODULES = ("dummy", "pktgen")
@@ -42,6 +42,7 @@ class Guest:
         self.pid_path = os.path.join(outer.run, "l2-pid")
         self.exit_path = os.path.join(outer.run, "l2-exit")
         self.log_path = os.path.join(outer.run, "l2-qemu.log")
+        self.modules = kmod.Modules(self.config.kernel_modules)
         self.seen = 0
         self.running = False
 
@@ -50,7 +51,7 @@ class Guest:
         archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l2-init"))
         archive.copy("bin/busybox", self.config.busybox)
         archive.device("dev/console", 5, 1)
-        for name, data in self.outer.modules.closure(GUEST_MODULES):
+        for name, data in self.modules.closure(GUEST_MODULES):
             archive.file(f"modules/{name}.ko", data)
         for path, mode in ((self.config.built("guest", "gm-load"), 0o755),
                            (self.config.built("guest", "attack", "gm_attack.ko"), 0o644)):

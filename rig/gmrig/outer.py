@@ -17,10 +17,18 @@ L1_MODULES = ("9p", "9pnet_virtio", "irqbypass", "ccp")
 
 # What must never appear on a host's console, whatever a guest does.
 TROUBLE = re.compile(
-    r"WARNING: (CPU:|possible|suspicious|inconsistent|bad)|BUG: |Oops|general protection fault|Kernel panic|UBSAN|KASAN|"
-    r"refcount_t|INFO: task .* blocked|self-detected stall|soft lockup|"
+    r"BUG: |kernel BUG at|Oops|general protection fault|Kernel panic|"
+    r"refcount_t|INFO: task .* blocked|detected stall|self-detected stall|soft lockup|"
     r"unable to handle|invalid opcode|stack-protector|list_(add|del) corruption|"
-    r"kmem_cache_destroy|VFS: Busy|l1-init:")
+    r"kmem_cache_destroy|VFS: Busy|usercopy: |l1-init:|"
+    # lockdep and RCU; other lines say WARNING too, of what the CPU lacks
+    r"WARNING: (CPU:|possible|suspicious|inconsistent|bad|[Nn]ested lock|held lock|lock held|"
+    r"\S+-safe -> |\S+/\d+ still has locks)|INFO: (possible|suspicious|trying to register|"
+    r"lockdep is turned off)|possible recursive locking|inconsistent lock state|"
+    r"suspicious RCU usage|Invalid wait context|"
+    r"sleeping function called from invalid context|"
+    # the sanitizers and SLUB
+    r"KASAN: |UBSAN: |ODEBUG: |BUG [\w-]+ \((?:Not t|T)ainted|\bpage dumped because")
 
 
 class Console:
@@ -29,6 +37,11 @@ class Console:
     def __init__(self, path):
         self.path = path
         self.offset = 0
+        # Those of machines that have gone stay, numbered, for whoever looks.
+        count = len([name for name in os.listdir(os.path.dirname(path))
+                     if name.startswith(os.path.basename(path))])
+        if count:
+            os.rename(path, f"{path}.{count}")
         open(path, "wb").close()
 
     def all(self):
@@ -53,7 +66,7 @@ class Outer:
         self.console = Console(os.path.join(run_folder, "l1-console.log"))
         self.channels = {name: Channel(name, self.check_alive) for name in PORTS}
         self.shell = Shell(self.channels["l1-shell"])
-        self.modules = kmod.Modules(config.kernel_modules)
+        self.modules = kmod.Modules(config.l1_modules)
         self.vendor = None
 
     def _initramfs(self):
@@ -77,11 +90,13 @@ class Outer:
                        "-cpu", accel.TCG_CPU, "-smp", "1"]
         command = [config.need(config.qemu, "qemu"), "-machine", "q35", *options,
                    "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
-                   "-kernel", config.need(config.kernel_image, "deps"),
+                   "-kernel", config.need(config.l1_image, "debug-kernel" if config.l1_kernel == "debug"
+                                           else "deps"),
                    "-initrd", self._initramfs(),
                    "-append", "console=ttyS0 loglevel=6 panic=-1 oops=panic "
                               f"{'' if self.icount else 'mitigations=off '}"
                               "nowatchdog random.trust_cpu=on cryptomgr.notests "
+                              f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
                               f"audit=0 GM_RUN={self.run}",
                    "-serial", f"file:{self.console.path}",
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
@@ -117,15 +132,23 @@ class Outer:
         self.vendor = "kvm-amd" if "svm" in flags else "kvm-intel"
         if not flags & {"svm", "vmx"}:
             raise RigError("L1's CPU has neither svm nor vmx")
+        if self.config.l1_kernel == "debug":
+            self._prove_checkers()
         self.say(f"L1: Linux {self.shell.check('uname -r').strip()} up in "
                  f"{time.monotonic() - began:.1f} s, CPU flag "
                  f"{'svm' if 'svm' in flags else 'vmx'}")
+
+    def _prove_checkers(self):
+        """A kernel that finds nothing because it does not look proves nothing."""
+        self.shell.check("dmesg | grep -q 'KernelAddressSanitizer initialized' && "
+                         "grep -q 'debug_locks: *1' /proc/lockdep_stats")
 
     def load_kvm(self, flavour):
         """Load our modules ("gm") or the unpatched ones ("stock"), and prove it."""
         self.unload_kvm()
         for module in ("kvm", self.vendor):
-            path = self.config.need(self.config.kvm(flavour, module), f"kvm-{flavour}")
+            path = self.config.need(self.config.kvm(flavour, module),
+                                    f"kvm-{flavour}{self.config.kvm_suffix}")
             self.shell.check(f"busybox insmod {path}", timeout=60)
             with open(path, "rb") as stream:
                 built = elf.build_id(stream.read()).hex()

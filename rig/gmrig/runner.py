@@ -14,15 +14,19 @@ import time
 
 from . import table
 from .case import Bench, Failed, Skip
-from .channel import QmpError, RigError, RigTimeout, from_first
+from .channel import Patience, QmpError, RigError, RigTimeout, from_first
 from .config import host_description
 from .guest import OOPS
 from .outer import TROUBLE
 from .session import Session
 
+REPORT_LINES = 160		# a lockdep report with its chains is that long
+
 
 @contextlib.contextmanager
 def time_limit(seconds, what):
+    seconds *= Patience.factor
+
     def expired(_signal, _frame):
         raise RigTimeout(f"{what} took more than {seconds:.0f} s")
 
@@ -58,7 +62,8 @@ class Runner:
         if case.boot and outer is not None:
             trouble = outer.trouble()
             if trouble:
-                problems.append("L1's kernel complained:\n" + from_first(TROUBLE, trouble))
+                problems.append("L1's kernel complained:\n"
+                                + from_first(TROUBLE, trouble, REPORT_LINES))
         if case.boot and guest is not None and not case.guest_oops:
             text = guest.console_added()
             if OOPS.search(text):

@@ -68,12 +68,28 @@ def rig_finds_trouble(_bench):
                  "Oops: general protection fault, probably for non-canonical address",
                  "rcu: INFO: rcu_preempt self-detected stall on CPU",
                  "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
-                 "refcount_t: underflow; use-after-free."):
+                 "refcount_t: underflow; use-after-free.",
+                 "WARNING: possible recursive locking detected",
+                 "WARNING: possible circular locking dependency detected",
+                 "WARNING: inconsistent lock state",
+                 "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+                 "WARNING: qemu-system-x86/123 still has locks held!",
+                 "WARNING: lock held when returning to user space!",
+                 "WARNING: suspicious RCU usage",
+                 "[ BUG: Invalid wait context ]",
+                 "BUG: sleeping function called from invalid context at mm/util.c:1",
+                 "BUG: KASAN: slab-use-after-free in gm_seal+0x1/0x2 [kvm]",
+                 "UBSAN: shift-out-of-bounds in arch/x86/kvm/gm/gm.c:1:2",
+                 "BUG kmalloc-64 (Not tainted): Poison overwritten",
+                 "ODEBUG: free active (active state 0) object: 00000000 object type: work",
+                 "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"):
         expect(TROUBLE.search(line), f"not seen as trouble: {line}")
     for line in ("kvm: kvm [168]: vcpu0, guest rIP: 0xffffffff8ca9e458 Unhandled WRMSR",
                  "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/",
                  "kvm: module verification failed: signature and/or required key missing",
-                 "AMD Zen1 DIV0 bug detected. Disable SMT for full protection."):
+                 "AMD Zen1 DIV0 bug detected. Disable SMT for full protection.",
+                 "kasan: KernelAddressSanitizer initialized",
+                 "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable"):
         expect_equal(line, TROUBLE.search(line), None)
 
 
