@@ -49,6 +49,7 @@
 #define VA_DIRECT	0xffff888000000000ULL	/* maps guest physical 0.. */
 
 #define MAX_ACTIVATIONS	1001
+#define STACK_PAGES	2ULL	/* private: one, and its guard */
 #define MAX_VCPUS	4
 
 /*
@@ -200,11 +201,11 @@ static void seal(int vm, unsigned int module, unsigned int activations)
 {
 	static uint8_t gates_page[4096], text_page[4096];
 	uint64_t va = module_va(module), text_va = va + PAGE;
-	uint64_t gpas[2 + MAX_ACTIVATIONS];
+	uint64_t gpas[2 + MAX_ACTIVATIONS * STACK_PAGES];
 	struct kvm_gm_region regions[] = {
 		{ va, 1, KVM_GM_REGION_GATES, (uintptr_t)gates_page, (uintptr_t)&gpas[0] },
 		{ text_va, 1, KVM_GM_REGION_TEXT, (uintptr_t)text_page, (uintptr_t)&gpas[1] },
-		{ va + 2 * PAGE, activations, KVM_GM_REGION_STACK, 0, (uintptr_t)&gpas[2] },
+		{ va + 2 * PAGE, activations * STACK_PAGES, KVM_GM_REGION_STACK, 0, (uintptr_t)&gpas[2] },
 	};
 	struct kvm_gm_gate gates[] = {
 		{ va + GATE_NULL, text_va + (text_null - text), KVM_GM_GATE_IN_CALL, 0, 0, 0 },
@@ -222,7 +223,7 @@ static void seal(int vm, unsigned int module, unsigned int activations)
 		.name = "crossing-cost",
 		.nr_regions = sizeof(regions) / sizeof(regions[0]),
 		.nr_gates = sizeof(gates) / sizeof(gates[0]),
-		.stack_pages = 1,
+		.stack_pages = STACK_PAGES,
 		.regions = (uintptr_t)regions,
 		.gates = (uintptr_t)gates,
 		.trampoline = va + TRAMPOLINE,
@@ -233,7 +234,7 @@ static void seal(int vm, unsigned int module, unsigned int activations)
 	memcpy(gates_page + TRAMPOLINE, "\x41\xff\xd3", 3);	/* call *%r11 */
 	gates_page[RET] = 0xc3;
 	memcpy(text_page, text, text_end - text);
-	for (i = 0; i < 2 + activations; i++)
+	for (i = 0; i < 2 + activations * STACK_PAGES; i++)
 		gpas[i] = MODULES + module * WINDOW + i * PAGE;
 	check(ioctl(vm, KVM_GM_SEAL, &arg), "KVM_GM_SEAL");
 }

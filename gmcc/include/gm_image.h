@@ -25,10 +25,11 @@
 #include <linux/types.h>
 #include <linux/kvm_gm.h>	/* region and gate kinds */
 
-#define GM_MANIFEST_VERSION	1
+#define GM_MANIFEST_VERSION	2
 #define GM_MANIFEST_MAGIC	"GMIMAGE"		/* with its NUL: 8 bytes */
 #define GM_ANCHORS_MAGIC	"GMANCHR"
 #define GM_ID_LEN		32			/* SHA-256 */
+#define GM_STACK_GUARD		1	/* lowest pages of a private stack, out of reach */
 
 #define GM_SECTION_MANIFEST	".gm.manifest"
 #define GM_SECTION_ANCHORS	".gm.anchors"
@@ -47,7 +48,7 @@ struct gm_manifest {
 	__u32 size;		/* of the whole manifest, bytes */
 	__u8  id[GM_ID_LEN];	/* SHA-256 of the input module and the gmcc version */
 	char  name[KVM_GM_NAME_LEN];	/* the module's name, as in lsmod */
-	__u32 stack_pages;	/* of each private stack */
+	__u32 stack_pages;	/* of each private stack, GM_STACK_GUARD included */
 	__u32 nr_stacks;	/* private stacks = activations at most */
 	struct gm_table anchors;	/* struct gm_anchor */
 	struct gm_table regions;	/* struct gm_region */
@@ -64,7 +65,14 @@ enum gm_anchor_kind {
 	GM_ANCHOR_REGION = 1,	/* start of a sealed section; index = region */
 	GM_ANCHOR_SHARED = 2,	/* start of a section that stays the guest's */
 	GM_ANCHOR_EXTERN = 3,	/* an undefined symbol, resolved by the loader */
+	GM_ANCHOR_PERCPU = 4,	/* the same, addressed relative to the GS base */
 };
+
+/*
+ * A PERCPU reference reaches less than this from the GS base; KVM keeps as much
+ * between the base and a module (crossing.c: gm_environment_ok).
+ */
+#define GM_PERCPU_REACH		(2U << 20)
 
 struct gm_anchor {
 	__u32 kind;		/* enum gm_anchor_kind */
@@ -113,7 +121,8 @@ struct gm_gate {
 	__u16 stack_words;
 	__u32 name;		/* offset in strings: symbol */
 	__u32 target_anchor;	/* IN_CALL, OUT_CALL: target = value + addend */
-	__u32 reserved;		/* 0 */
+	__u16 results;		/* as in struct kvm_gm_gate */
+	__u16 reserved;		/* 0 */
 	__s64 target_addend;
 };
 

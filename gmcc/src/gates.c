@@ -187,7 +187,8 @@ void gates_init(struct obj *o)
 	o->s_stubs = obj_section(o, GM_SECTION_STUBS, SHT_PROGBITS, flags, 0);
 	o->s_stubs->role = ROLE_TEXT;
 	o->s_stacks = obj_section(o, GM_SECTION_STACKS, SHT_NOBITS, SHF_ALLOC | SHF_WRITE,
-				  (uint64_t)o->opt->stacks * o->opt->stack_pages * GM_PAGE);
+				  (uint64_t)o->opt->stacks *
+					  (o->opt->stack_pages + GM_STACK_GUARD) * GM_PAGE);
 	o->s_stacks->role = ROLE_STACK;
 	o->s_anchors = obj_section(o, GM_SECTION_ANCHORS, SHT_PROGBITS, SHF_ALLOC, 0);
 	o->s_anchors->align = 8;

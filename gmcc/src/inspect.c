@@ -106,7 +106,7 @@ static void inspect_text(const struct image *img)
 
 	printf("module     %s\n", m->name);
 	printf("id         %s\n", hex(m->id, sizeof(m->id)));
-	printf("stacks     %u of %u pages\n", m->nr_stacks, m->stack_pages);
+	printf("stacks     %u of %u pages\n", m->nr_stacks, m->stack_pages - GM_STACK_GUARD);
 	if (!img->sig)
 		printf("signature  none\n");
 	else
@@ -230,7 +230,7 @@ static void inspect_json(const struct image *img)
 	json_key(true, "module", m->name);
 	json_key(false, "id", hex(m->id, sizeof(m->id)));
 	printf(", \"version\": %u, \"stacks\": %u, \"stack-pages\": %u, \"signed\": %s", m->version,
-	       m->nr_stacks, m->stack_pages, img->sig ? "true" : "false");
+	       m->nr_stacks, m->stack_pages - GM_STACK_GUARD, img->sig ? "true" : "false");
 	json_key(false, "signer", img->sig ? signer(img) : NULL);
 	json_regions(img);
 	json_anchors(img, GM_ANCHOR_SHARED, "shared");

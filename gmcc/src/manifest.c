@@ -198,6 +198,14 @@ static struct gm_gate *add_gate(struct gm_gate *g, const struct sec *s, uint32_t
 	return g;
 }
 
+/* KVM keeps x87 and SIMD registers for the module between the two. */
+static uint8_t fpu_flag(const char *symbol)
+{
+	if (!strcmp(symbol, "kernel_fpu_begin_mask") || !strcmp(symbol, "kernel_fpu_begin"))
+		return KVM_GM_GATE_F_FPU_BEGIN;
+	return strcmp(symbol, "kernel_fpu_end") ? 0 : KVM_GM_GATE_F_FPU_END;
+}
+
 /* Gates come sorted: .gm.gates precedes .gm.stubs, slots go upwards. */
 static void fill_gates(struct obj *o, struct gm_gate *g)
 {
@@ -219,8 +227,10 @@ static void fill_gates(struct obj *o, struct gm_gate *g)
 		add_gate(g, o->s_stubs, st->insn,
 			 st->target ? KVM_GM_GATE_OUT_CALL : KVM_GM_GATE_OUT_CALL_INDIRECT, st->name);
 		g->stack_words = st->stack_words;
-		if (st->target)
+		if (st->target) {
 			g->target_anchor = st->target->anchor;
+			g->flags = fpu_flag(st->target->name);
+		}
 		g++;
 	}
 }
@@ -247,7 +257,7 @@ void manifest_size(struct obj *o)
 	struct gm_manifest m = {
 		.magic = GM_MANIFEST_MAGIC,
 		.version = GM_MANIFEST_VERSION,
-		.stack_pages = o->opt->stack_pages,
+		.stack_pages = o->opt->stack_pages + GM_STACK_GUARD,
 		.nr_stacks = o->opt->stacks,
 		.trampoline_region = o->s_gates->region,
 		.trampoline_offset = GATE_TRAMPOLINE_OFFSET,

@@ -63,7 +63,7 @@ else
 	check "--stacks and --stack-pages" "$GMCC_SAN" guard -q --stacks 5 --stack-pages 3 \
 		-o "$tmp/dummy3.gm.ko" "$dummy"
 	json "stacks have the size asked for" \
-		"(j['stacks'], j['stack-pages'], [r['pages'] for r in j['regions'] if r['kind'] == 'stack']) == (5, 3, [15])" \
+		"(j['stacks'], j['stack-pages'], [r['pages'] for r in j['regions'] if r['kind'] == 'stack']) == (5, 3, [20])" \
 		"$tmp/dummy3.gm.ko"
 	json "inspect tells init, exit and the module's name" \
 		"j['module'] == 'dummy' and not j['signed'] and gates[('in-call', 'dummy_init_module')]['init'] and gates[('in-call', 'dummy_cleanup_module')]['exit']" \

@@ -189,12 +189,15 @@ def attack_fault(bench):
 @case
 def attack_abandon(bench):
     # More calls than there are private stacks never come back, all of them from
-    # one place: each gives up the one before.
+    # one place: each gives up the one before, whose stack nobody gets again.
     life, _ = face_to_face(bench.guest)
-    violations = life.violations()
+    before = life.violations_by_kind()
     life.sh("echo abandon >/sys/kernel/debug/gm_attack/run")
-    expect_equal("violations", life.violations(), violations)
-    expect_equal("activations", life.module()["activations"], 1)
+    module = life.module()
+    expect_equal("activations, lost", (module["activations"], module["activations-lost"]),
+                 (0, module["activations-max"]))
+    expect_equal("limit", life.violations_by_kind()["limit"],
+                 before.get("limit", 0) + 40 - module["activations-max"])
     bench.session.drop_guest()
 
 

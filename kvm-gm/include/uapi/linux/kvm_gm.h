@@ -24,7 +24,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	2
+#define KVM_GM_API_VERSION	3
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -84,6 +84,13 @@ enum kvm_gm_gate_kind {
 
 #define KVM_GM_GATE_F_INIT	(1 << 0)  /* IN_CALL: unseal if it returns < 0 (int) */
 #define KVM_GM_GATE_F_EXIT	(1 << 1)  /* IN_CALL: unseal when it returns */
+/* OUT_CALL: between the two, x87 and SIMD registers are the module's. */
+#define KVM_GM_GATE_F_FPU_BEGIN	(1 << 2)  /* leads to kernel_fpu_begin_mask() */
+#define KVM_GM_GATE_F_FPU_END	(1 << 3)  /* leads to kernel_fpu_end() */
+/* OUT_CALL: the callee preserves all registers but `results' (inline assembly). */
+#define KVM_GM_GATE_F_ASM	(1 << 4)
+/* OUT_CALL: it does not come back, and the thread is not in the module any more. */
+#define KVM_GM_GATE_F_NORETURN	(1 << 5)
 
 /* Border crossings, as counted and traced. */
 enum kvm_gm_crossing {
@@ -105,7 +112,8 @@ enum kvm_gm_violation {
 	KVM_GM_V_RETURN		= 5,	/* in-return with no such activation */
 	KVM_GM_V_RESUME		= 6,	/* resume with no such activation */
 	KVM_GM_V_ENVIRONMENT	= 7,	/* insane state at an entry; addr = offending value */
-	KVM_GM_V_LIMIT		= 8,	/* no activation left */
+	KVM_GM_V_LIMIT		= 8,	/* no activation left (addr = SP), or inside: private
+					 * stack exhausted (addr = where) */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
 	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
@@ -141,7 +149,9 @@ struct kvm_gm_gate {
 	__u8  kind;		/* enum kvm_gm_gate_kind */
 	__u8  flags;		/* KVM_GM_GATE_F_* */
 	__u16 stack_words;	/* arguments on the stack, 8 bytes each, <= 16 */
-	__u32 reserved;		/* 0 */
+	__u16 results;		/* F_ASM: registers that the callee may change, a mask by
+				 * number (0: RAX, 1: RCX, ... 15: R15), not RSP */
+	__u16 reserved;		/* 0 */
 };
 
 /*
@@ -165,7 +175,8 @@ struct kvm_gm_seal {
 	__u32 nr_regions;
 	__u32 nr_gates;
 	__u32 nr_frames;
-	__u32 stack_pages;	/* of each private stack; STACK region is a multiple */
+	__u32 stack_pages;	/* of each private stack, 2..16; the lowest is a guard that
+				 * nobody reaches inside. STACK region is a multiple. */
 	__u64 regions;		/* user pointer to struct kvm_gm_region[] */
 	__u64 gates;		/* user pointer to struct kvm_gm_gate[], sorted by insn; index = gate number */
 	__u64 frames;		/* user pointer to struct kvm_gm_frame[] */
@@ -188,17 +199,21 @@ struct kvm_gm_query {
 	__u32 nr_gates;
 	__u32 flags;		/* out: KVM_GM_QUERY_F_* */
 	__u32 generation;
+	__u32 lost;		/* activations whose thread has died in the module */
+	__u32 reserved;
 };
 
 /* Unsealed; these are its last counters, until the id is given out again. */
 #define KVM_GM_QUERY_F_ENDED		(1 << 0)
 /* Sealed, but nobody can enter. */
 #define KVM_GM_QUERY_F_QUARANTINED	(1 << 1)
+/* With ENDED: the kernel that had loaded it has made way for another (kexec). */
+#define KVM_GM_QUERY_F_KERNEL_ENDED	(1 << 2)
 
 enum kvm_gm_exit_type {
 	KVM_GM_EXIT_SEAL	= 1,	/* init gate: seal, then set `ret' */
 	KVM_GM_EXIT_VIOLATION	= 2,	/* already acted upon; report it */
-	KVM_GM_EXIT_UNSEALED	= 3,	/* exit gate returned or init failed */
+	KVM_GM_EXIT_UNSEALED	= 3,	/* exit gate returned, init failed, or kernel ended */
 };
 
 struct kvm_gm_exit {

@@ -99,7 +99,7 @@ static void test_elf(void)
 static void test_header(void)
 {
     BAD(t.m->magic[0] = 'X', "wrong magic");
-    BAD(t.m->version = 2, "manifest version 2, this QEMU understands 1");
+    BAD(t.m->version = 1, "manifest version 1, this QEMU understands 2");
     BAD(t.m->size -= 8, "its section has");
     BAD(SHDR[5].sh_size = t.m->size = 100, "its section has");
     BAD(t.m->name[0] = 0, "name is empty");
@@ -177,7 +177,9 @@ static void test_regions(void)
          t.m->stack_pages = 1), "9 pages of stack in 2 regions");
     BAD((t.m->stack_pages = 17, t.m->nr_stacks = 1,
          t.regions[3].size = t.anchors[3].size = 17 * GM_TEST_PAGE),
-        "stacks of 17 pages");
+        "stacks of 17 pages, 2 to 16 are supported");
+    BAD((t.m->stack_pages = 1, t.m->nr_stacks = 8),
+        "stacks of 1 pages, 2 to 16 are supported");
 }
 
 static void test_relocs(void)
@@ -748,9 +750,12 @@ static void test_seal_addresses(void)
     BAD_SEAL(s.values[GM_TEST_A_SHARED] = 0x1000, EINVAL,
              "not in the kernel half");
     BAD_SEAL(s.values[GM_TEST_A_JIFFIES] = MODULE + 0x4fff, EINVAL,
-             "symbol jiffies at 0xffffffffc0104fff is in a sealed page");
+             "symbol jiffies at 0xffffffffc0104fff is in or before a sealed "
+             "page");
+    BAD_SEAL(s.values[GM_TEST_A_JIFFIES] = MODULE - 0xff8, EINVAL,
+             "is in or before a sealed page");
     BAD_SEAL(s.values[GM_TEST_A_PRINTK] = MODULE + 0x1020, EINVAL,
-             "is in a sealed page");
+             "is in or before a sealed page");
     BAD_SEAL(s.values[GM_TEST_A_PRINTK] = 0, EINVAL, "no place of the guest's");
     BAD_SEAL(s.values[GM_TEST_A_JIFFIES] = 1ULL << 32, EINVAL, "overflows");
     BAD_SEAL(s.values[GM_TEST_A_TEXT] = 0xffff800000000000, EINVAL,
@@ -760,10 +765,15 @@ static void test_seal_addresses(void)
 static void test_seal_relocs(void)
 {
     /* A symbol outside, but what the relocation makes of it is inside. */
-    BAD_SEAL((s.values[GM_TEST_A_PRINTK] = MODULE - 8,
-              s.t.relocs[5].addend = 8), EINVAL, "points to a sealed page");
-    BAD_SEAL((s.values[GM_TEST_A_JIFFIES] = MODULE - 8,
-              s.t.relocs[1].addend = 8 - 4), EINVAL,
+    BAD_SEAL((s.values[GM_TEST_A_PRINTK] = MODULE - 0x2000,
+              s.t.relocs[5].addend = 0x2000), EINVAL,
+             "points to a sealed page");
+    BAD_SEAL((s.values[GM_TEST_A_JIFFIES] = MODULE - 0x2000,
+              s.t.relocs[1].addend = 0x2000 - 4), EINVAL,
+             "points to a sealed page");
+    /* Not there yet, but an access of a few bytes gets there. */
+    BAD_SEAL((s.values[GM_TEST_A_JIFFIES] = MODULE - 0x2000,
+              s.t.relocs[1].addend = 0x1008 - 4), EINVAL,
              "points to a sealed page");
     BAD_SEAL((s.t.relocs[2].type = GM_RELOC_32), EINVAL, "overflows");
     BAD_SEAL((s.t.relocs[2].addend = 0x7fffffffffffffff), EINVAL,

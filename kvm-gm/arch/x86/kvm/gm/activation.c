@@ -7,6 +7,10 @@
  * the thread came in, and while it is in an out-call also by out_sp, where it
  * will come back. No two have the same of either, so that none can be mistaken
  * for another; and whoever claims one takes it away from everybody else.
+ *
+ * A thread that dies inside or in an out-call leaves frames that other objects of
+ * the module may point to. Its private stack is never used again, so that no
+ * other thread's frames can be passed off as those.
  */
 #include "gm/gm.h"
 
@@ -48,6 +52,7 @@ void gm_free_activations(struct gm_seal *seal)
 	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
 		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
 		bitmap_free(seal->acts[i].synced);
+		kvfree_sensitive(seal->acts[i].xsave, seal->acts[i].xsave_size);
 	}
 	kvfree(seal->by_guest_sp);
 	kvfree(seal->by_out_sp);
@@ -56,12 +61,12 @@ void gm_free_activations(struct gm_seal *seal)
 
 static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_guest_sp[hash_64(sp, seal->act_bits)];
+	return &seal->by_guest_sp[gm_hash(sp, seal->kvm->arch.gm->hash_key, seal->act_bits)];
 }
 
 static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_out_sp[hash_64(sp, seal->act_bits)];
+	return &seal->by_out_sp[gm_hash(sp, seal->kvm->arch.gm->hash_key, seal->act_bits)];
 }
 
 static __always_inline struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
@@ -84,11 +89,22 @@ static __always_inline struct gm_activation *gm_find_by_out_sp(struct gm_seal *s
 	return NULL;
 }
 
+/* Nobody finds @act any more. */
+static void gm_lose(struct gm_seal *seal, struct gm_activation *act)
+{
+	lockdep_assert_held(&seal->act_lock);
+
+	hlist_del(&act->by_guest_sp);
+	if (act->state == GM_ACT_OUT)
+		hlist_del(&act->by_out_sp);
+	WRITE_ONCE(act->state, GM_ACT_LOST);
+}
+
 /*
  * For a thread that calls in at @guest_sp; the caller fills in the rest. If
  * another activation came in at the same stack pointer and is not inside, its
- * thread is gone and can never come back: this one takes its place. Errors:
- * -ENOSPC, there is none left; -EBUSY, another vCPU is inside on that stack.
+ * thread is gone and can never come back. Errors: -ENOSPC, there is none left;
+ * -EBUSY, another vCPU is inside on that stack.
  */
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 {
@@ -97,20 +113,27 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 	guard(raw_spinlock)(&seal->act_lock);
 
 	act = gm_find_by_guest_sp(seal, guest_sp);
-	if (likely(!act)) {
-		act = seal->free_acts;
-		if (!act)
-			return ERR_PTR(-ENOSPC);
-		seal->free_acts = act->next_free;
-		act->guest_sp = guest_sp;
-		hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
-	} else if (act->state == GM_ACT_OUT) {
-		hlist_del(&act->by_out_sp);
-	} else if (act->state != GM_ACT_EVENT) {
-		return ERR_PTR(-EBUSY);
+	if (unlikely(act)) {
+		if (act->state == GM_ACT_INSIDE)
+			return ERR_PTR(-EBUSY);
+		gm_lose(seal, act);
 	}
+	act = seal->free_acts;
+	if (!act)
+		return ERR_PTR(-ENOSPC);
+	seal->free_acts = act->next_free;
+	act->guest_sp = guest_sp;
+	hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
 	WRITE_ONCE(act->state, GM_ACT_INSIDE);
 	return act;
+}
+
+/* The caller is inside in @act, and gives it up with frames on its stack. */
+void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act)
+{
+	guard(raw_spinlock)(&seal->act_lock);
+
+	gm_lose(seal, act);
 }
 
 /* The caller is inside in @act, which is nobody's after this. */
@@ -125,18 +148,20 @@ void gm_end_activation(struct gm_seal *seal, struct gm_activation *act)
 }
 
 /*
- * @act is saved: let its in-return claim it. False, and nothing has happened:
- * two threads on one stack pointer could not be told apart.
+ * @act is saved: let its in-return claim it. Two live threads never have the
+ * same stack pointer; an activation that has, and is out too, is a dead one's.
  */
-bool gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
+void gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
 {
+	struct gm_activation *dead;
+
 	guard(raw_spinlock)(&seal->act_lock);
 
-	if (gm_find_by_out_sp(seal, act->out_sp))
-		return false;
+	dead = gm_find_by_out_sp(seal, act->out_sp);
+	if (unlikely(dead))
+		gm_lose(seal, dead);
 	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
 	WRITE_ONCE(act->state, GM_ACT_OUT);
-	return true;
 }
 
 /* @act is saved: let a resume claim it. */
@@ -147,30 +172,33 @@ void gm_publish_event(struct gm_seal *seal, struct gm_activation *act)
 	WRITE_ONCE(act->state, GM_ACT_EVENT);
 }
 
-/* The activation whose out-call returns at @out_sp, or NULL. */
-struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp)
+/*
+ * The activation whose out-call returns at @out_sp, or NULL. With @fast, none
+ * whose x87 and SIMD registers have to be loaded.
+ */
+struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast)
 {
 	struct gm_activation *act;
 
 	guard(raw_spinlock)(&seal->act_lock);
 
 	act = gm_find_by_out_sp(seal, out_sp);
-	if (act) {
-		hlist_del(&act->by_out_sp);
-		WRITE_ONCE(act->state, GM_ACT_INSIDE);
-	}
+	if (!act || (fast && !gm_fpu_idle(act, 0)))
+		return NULL;
+	hlist_del(&act->by_out_sp);
+	WRITE_ONCE(act->state, GM_ACT_INSIDE);
 	return act;
 }
 
 /* The activation that came in at @guest_sp and was interrupted, or NULL. */
-struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp)
+struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fast)
 {
 	struct gm_activation *act;
 
 	guard(raw_spinlock)(&seal->act_lock);
 
 	act = gm_find_by_guest_sp(seal, guest_sp);
-	if (!act || act->state != GM_ACT_EVENT)
+	if (!act || act->state != GM_ACT_EVENT || (fast && !gm_fpu_idle(act, 0)))
 		return NULL;
 	WRITE_ONCE(act->state, GM_ACT_INSIDE);
 	return act;

@@ -82,6 +82,21 @@ static void gm_load_callee_saved(struct kvm_vcpu *vcpu, const u64 *from)
 	regs[VCPU_REGS_R15] = from[5];
 }
 
+static noinline void gm_save_registers(struct kvm_vcpu *vcpu, struct gm_activation *act)
+{
+	memcpy(act->regs, vcpu->arch.regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
+}
+
+/* After a callee in assembly: everything but what it returns. */
+static noinline void gm_load_registers(struct kvm_vcpu *vcpu, struct gm_activation *act)
+{
+	int i;
+
+	for (i = 0; i < VCPU_REGS_RIP; i++)
+		if (!(act->results & BIT(i)))
+			vcpu->arch.regs[i] = act->regs[i];
+}
+
 /* RIP and RSP are still those of the side that the crossing leaves. */
 void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind)
 {
@@ -139,6 +154,16 @@ static int gm_refuse_environment(struct kvm_vcpu *vcpu, struct gm_gate *gate, u6
 			 gm_bad_environment(vcpu, gate->seal, gs), fast);
 }
 
+/*
+ * A module's functions are entered when its init function has been, and that is
+ * entered once (I1): nothing of it expects anything else.
+ */
+static bool gm_may_begin(struct gm_seal *seal, struct gm_gate *gate, bool fast)
+{
+	return (gate->flags & KVM_GM_GATE_F_INIT) && !fast &&
+	       !atomic_cmpxchg(&seal->begun, 0, 1);
+}
+
 static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 					 u64 gs, u64 rflags, const u64 *args, bool fast)
 {
@@ -150,12 +175,17 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	if (!gm_environment_ok(vcpu, seal, gs))
 		return gm_refuse_environment(vcpu, gate, gs, fast);
 
+	if (unlikely(!atomic_read(&seal->begun) || (gate->flags & KVM_GM_GATE_F_INIT)) &&
+	    !gm_may_begin(seal, gate, fast))
+		return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
+
 	act = gm_begin_activation(seal, sp);
 	if (IS_ERR(act))
 		return gm_refuse(vcpu, gate, PTR_ERR(act) == -ENOSPC ?
 				 KVM_GM_V_LIMIT : KVM_GM_V_ENVIRONMENT, sp, fast);
 
 	act->gate = gate - seal->gates;
+	act->fpu = GM_FPU_GUEST;
 	gm_save_callee_saved(vcpu, act->guest_callee_saved);
 	if (unlikely(act->shared)) {
 		bitmap_zero(act->synced, seal->stack_size);
@@ -215,29 +245,6 @@ static bool gm_is_last_return(struct kvm_vcpu *vcpu, const struct gm_gate *gate)
 	       ((gate->flags & KVM_GM_GATE_F_INIT) && (s32)kvm_rax_read(vcpu) < 0);
 }
 
-/* Outside already. Returns what an exit handler returns. */
-static int gm_unseal_after_return(struct kvm_vcpu *vcpu, struct gm_seal *seal)
-{
-	struct kvm_gm_exit *exit = KVM_GM_EXIT(vcpu->run);
-	int r;
-
-	kvm_vcpu_srcu_read_unlock(vcpu);
-	r = gm_unseal(seal);
-	kvm_vcpu_srcu_read_lock(vcpu);
-	if (r)
-		return 1;
-
-	vcpu->run->exit_reason = KVM_EXIT_GM;
-	memset(exit, 0, sizeof(*exit));
-	exit->type = KVM_GM_EXIT_UNSEALED;
-	exit->id = seal->id;
-	exit->generation = seal->generation;
-	exit->rip = kvm_rip_read(vcpu);
-	exit->gpa = INVALID_GPA;
-	exit->gate = KVM_GM_NO_GATE;
-	return 0;
-}
-
 static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *gate, u64 gs,
 					 u64 rflags, bool fast)
 {
@@ -249,13 +256,13 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 
 	if (kvm_rsp_read(vcpu) != act->top_sp)
 		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, kvm_rsp_read(vcpu), fast);
-	if (last) {
-		if (fast)
-			return GM_CONTINUE;
+	if (fast && (last || !gm_fpu_idle(act, 0)))
+		return GM_CONTINUE;
+	if (last)
 		kref_get(&seal->ref);
-	}
 
 	gm_count(vcpu, seal, KVM_GM_OUT_RETURN);
+	gm_fpu_drop(vcpu, act);
 	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED, rflags);
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
 	gm_end_activation(seal, act);
@@ -264,7 +271,7 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 	kvm_rip_write(vcpu, ret);
 
 	if (last) {
-		r = gm_unseal_after_return(vcpu, seal);
+		r = gm_unseal_in_run(vcpu, seal, 0);
 		gm_put_seal(seal);
 	}
 	return r;
@@ -282,14 +289,25 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 
 	if (unlikely(seal->has_windows) && !gm_share_windows(seal, act, private_sp))
 		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
+	if (unlikely(!gm_fpu_idle(act, gate->flags))) {
+		if (fast)
+			return GM_CONTINUE;
+		if (__gm_fpu_out_call(vcpu, act, gate->flags))
+			return gm_refuse(vcpu, gate, KVM_GM_V_LIMIT, private_sp, false);
+	}
 
 	sp = ALIGN_DOWN(act->guest_sp - gate->stack_words * 8, 16);
 	act->out_sp = sp;
+	act->results = gate->results;
+	if (unlikely(gate->flags & KVM_GM_GATE_F_ASM))
+		gm_save_registers(vcpu, act);
+	gm_save_callee_saved(vcpu, act->private_callee_saved);
 	act->regs[VCPU_REGS_RSP] = private_sp;
 	act->regs[VCPU_REGS_RIP] = gate->insn + GM_HYPERCALL_LEN;
-	gm_save_callee_saved(vcpu, act->private_callee_saved);
-	if (!gm_publish_out(seal, act))
-		return gm_refuse(vcpu, gate, KVM_GM_V_ENVIRONMENT, sp, fast);
+	if (unlikely(gate->flags & KVM_GM_GATE_F_NORETURN))
+		gm_end_activation(seal, act);
+	else
+		gm_publish_out(seal, act);
 
 	/* From here on the activation may be somebody else's. */
 	gm_count(vcpu, seal, KVM_GM_OUT_CALL);
@@ -307,16 +325,22 @@ static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate 
 {
 	u64 args[16], private_sp = vcpu->arch.regs[VCPU_REGS_RSP], sp;
 	u32 words = gate->stack_words, nr = gate - gate->seal->gates;
+	struct gm_activation *act = vcpu->arch.gm.act;
 	struct gm_seal *seal = gate->seal;
 	struct x86_exception fault;
 	int i, r;
 
 	for (i = 0; i < words; i++) {
-		u64 *arg = gm_stack_word(seal, private_sp + 8 + i * 8);
+		u64 va = private_sp + 8 + i * 8;
+		u64 *arg = gm_stack_word(seal, va);
 
-		if (!arg)
+		/* Not every caller passes as many: none is above the stack. */
+		if (va >= act->stack_top)
+			args[i] = 0;
+		else if (arg)
+			args[i] = *arg;
+		else
 			return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, false);
-		args[i] = *arg;
 	}
 
 	kref_get(&seal->ref);
@@ -346,13 +370,16 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 	if (!gm_environment_ok(vcpu, seal, gs))
 		return gm_refuse_environment(vcpu, gate, gs, fast);
 
-	act = gm_claim_out(seal, sp);
+	act = gm_claim_out(seal, sp, fast);
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RETURN, sp, fast);
 
 	gm_count(vcpu, seal, KVM_GM_IN_RETURN);
+	gm_fpu_show(vcpu, act);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu, rflags);
+	if (unlikely(act->results))
+		gm_load_registers(vcpu, act);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
@@ -371,16 +398,17 @@ static __always_inline int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate
 	if (!gm_environment_ok(vcpu, seal, gs))
 		return gm_refuse_environment(vcpu, gate, gs, fast);
 
-	act = gm_claim_event(seal, sp);
+	act = gm_claim_event(seal, sp, fast);
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RESUME, sp, fast);
 
 	gm_count(vcpu, seal, KVM_GM_RESUME);
+	gm_fpu_show(vcpu, act);
 	gm_enter_view(vcpu, seal, act);
 	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
 	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
-	kvm_set_rflags(vcpu, act->rflags);
+	kvm_x86_call(set_rflags)(vcpu, act->rflags);
 	return 1;
 }
 
@@ -443,7 +471,8 @@ bool gm_fastpath(struct kvm_vcpu *vcpu, u64 gs_base, u64 rflags)
 	struct gm_gate *gate;
 
 	/* Debug registers are in KVM's hands only once the inner loop is left. */
-	if (vcpu->guest_debug || vcpu->arch.switch_db_regs)
+	if (vcpu->guest_debug || vcpu->arch.switch_db_regs ||
+	    (v->view && (v->guest_dr7 & DR7_BP_EN_MASK)))
 		return false;
 
 	/* Interrupts are off: an RCU reader, see gm_unseal_locked(). */
@@ -476,7 +505,7 @@ int __gm_hypercall(struct kvm_vcpu *vcpu)
 	struct gm_gate *gate;
 
 	/* Gates are for 64-bit CPL 0; inside it is nothing else. */
-	if (!gm_inside(vcpu) && (vcpu->arch.guest_state_protected ||
+	if (!gm_inside(vcpu) && (vcpu->arch.guest_state_protected || is_guest_mode(vcpu) ||
 				 !is_64_bit_mode(vcpu) || kvm_x86_call(get_cpl)(vcpu)))
 		return GM_CONTINUE;
 

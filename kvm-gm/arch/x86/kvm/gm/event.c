@@ -22,6 +22,7 @@ void __gm_event_exit(struct kvm_vcpu *vcpu)
 	act->rflags = kvm_get_rflags(vcpu) & ~X86_EFLAGS_TF;
 
 	gm_count(vcpu, seal, KVM_GM_EVENT_EXIT);
+	gm_fpu_hide(vcpu, act);
 	gm_scrub_registers(vcpu, 0, kvm_get_rflags(vcpu));
 	gm_publish_event(seal, act);
 	gm_leave_view(vcpu);
@@ -37,6 +38,9 @@ static int gm_exception(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 
 	switch (exit->vector) {
 	case PF_VECTOR:
+		if (gm_in_guard(seal, exit->payload))
+			return gm_violation(vcpu, seal, KVM_GM_V_LIMIT, KVM_GM_NO_GATE,
+					    exit->payload, INVALID_GPA);
 		if (gm_refresh_translation(vcpu, exit->payload))
 			return 1;
 		vcpu->arch.cr2 = exit->payload;

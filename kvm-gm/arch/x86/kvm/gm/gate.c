@@ -9,6 +9,20 @@
  */
 #include "gm/gm.h"
 
+/* The flags that a gate of that kind may have. */
+static u8 gm_gate_flags(u8 kind)
+{
+	switch (kind) {
+	case KVM_GM_GATE_IN_CALL:
+		return KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT;
+	case KVM_GM_GATE_OUT_CALL:
+		return KVM_GM_GATE_F_FPU_BEGIN | KVM_GM_GATE_F_FPU_END |
+		       KVM_GM_GATE_F_ASM | KVM_GM_GATE_F_NORETURN;
+	default:
+		return 0;
+	}
+}
+
 static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *in,
 			u32 *seen)
 {
@@ -21,9 +35,10 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 		return -EINVAL;
 	if (in->reserved || in->stack_words > 16)
 		return -EINVAL;
-	if (in->flags & ~(KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT))
+	/* One flag at most. */
+	if ((in->flags & ~gm_gate_flags(in->kind)) || (in->flags & (in->flags - 1)))
 		return -EINVAL;
-	if (in->flags && in->kind != KVM_GM_GATE_IN_CALL)
+	if (in->results && (in->flags != KVM_GM_GATE_F_ASM || in->results & BIT(VCPU_REGS_RSP)))
 		return -EINVAL;
 
 	switch (in->kind) {
@@ -65,6 +80,9 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 	gate->kind = in->kind;
 	gate->flags = in->flags;
 	gate->stack_words = in->stack_words;
+	/* RSP, which is set anyway, tells that there is something to restore. */
+	if (in->flags & KVM_GM_GATE_F_ASM)
+		gate->results = in->results | BIT(VCPU_REGS_RSP);
 	return 0;
 }
 
@@ -91,10 +109,13 @@ int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		return -ENOMEM;
 	seal->nr_gates = arg->nr_gates;
 
+	atomic_set(&seal->begun, 1);
 	for (i = 0; i < seal->nr_gates; i++) {
 		r = gm_load_gate(seal, i, &in[i], seen);
 		if (r)
 			return r;
+		if (in[i].flags & KVM_GM_GATE_F_INIT)
+			atomic_set(&seal->begun, 0);
 	}
 	if (seen[KVM_GM_GATE_IN_RETURN] != 1 || seen[KVM_GM_GATE_RESUME] != 1 ||
 	    seen[KVM_GM_GATE_OUT_RETURN] != 1)
@@ -112,14 +133,15 @@ int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 /* From now on vCPUs find them. */
 void gm_insert_gates(struct gm_seal *seal)
 {
-	struct hlist_head *table = seal->kvm->arch.gm->gates;
+	struct gm *gm = seal->kvm->arch.gm;
 	u32 i;
 
 	for (i = 0; i < seal->nr_gates; i++) {
 		struct gm_gate *gate = &seal->gates[i];
 
 		hlist_add_head_rcu(&gate->node,
-				   &table[hash_64(gate->insn, GM_GATE_BITS)]);
+				   &gm->gates[gm_hash(gate->insn, gm->hash_key,
+						      GM_GATE_BITS)]);
 	}
 }
 

@@ -14,6 +14,8 @@
  *	I6 translation		translate.c
  *	I7 fail closed		violation.c
  */
+#include <linux/nospec.h>
+
 #define CREATE_TRACE_POINTS
 #include "gm/gm.h"
 #include "gm/trace.h"
@@ -22,6 +24,11 @@
 /* The API version, or 0: guarded modules cannot work on this host. */
 int gm_check_extension(void)
 {
+#if IS_ENABLED(CONFIG_HYPERV)
+	/* A host's hypervisor is told to forget what one root maps, and there are several. */
+	if (kvm_x86_ops.flush_remote_tlbs)
+		return 0;
+#endif
 	return tdp_mmu_enabled && kvm_x86_ops.gm ? KVM_GM_API_VERSION : 0;
 }
 
@@ -47,7 +54,10 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	if (!gm)
 		return -ENOMEM;
 	xa_init(&gm->pages);
+	gm->hash_key = get_random_u64() | 1;
 
+	/* Nothing is mapped but by a fault that has been checked. */
+	kvm->arch.pre_fault_allowed = false;
 	/* Interrupts must not reach a vCPU that is inside without an exit. */
 	kvm_set_apicv_inhibit(kvm, APICV_INHIBIT_REASON_DISABLED);
 	WRITE_ONCE(kvm->arch.gm, gm);
@@ -69,9 +79,18 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query)
 		query->crossings[i] = atomic64_read(&seal->crossings[i]);
 	for (i = 0; i < KVM_GM_NR_VIOLATIONS; i++)
 		query->violations[i] = atomic64_read(&seal->violations[i]);
-	for (i = 0; i < seal->nr_acts; i++)
-		if (READ_ONCE(seal->acts[i].state) != GM_ACT_FREE)
+	for (i = 0; i < seal->nr_acts; i++) {
+		switch (READ_ONCE(seal->acts[i].state)) {
+		case GM_ACT_FREE:
+			break;
+		case GM_ACT_LOST:
+			query->lost++;
+			break;
+		default:
 			query->activations++;
+			break;
+		}
+	}
 	query->max_activations = seal->nr_acts;
 	query->nr_pages = seal->nr_pages;
 	query->nr_gates = seal->nr_gates;
@@ -88,6 +107,7 @@ static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)
 	if (query->size != sizeof(*query) || id > KVM_GM_MAX_SEALS)
 		return -EINVAL;
 
+	id = array_index_nospec(id, KVM_GM_MAX_SEALS + 1);
 	guard(mutex)(&kvm->slots_lock);
 
 	seal = rcu_dereference_protected(gm->seals[id],
@@ -149,8 +169,42 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 /* INIT, or userspace resets: all registers are set right after this. */
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
-	gm_end_activation(vcpu->arch.gm.seal, vcpu->arch.gm.act);
+	gm_fpu_drop(vcpu, vcpu->arch.gm.act);
+	gm_lose_activation(vcpu->arch.gm.seal, vcpu->arch.gm.act);
 	gm_leave_view(vcpu);
+}
+
+/* Unseal one module of a kernel that has ended: 1 if there is none left. */
+static int gm_end_kernel(struct kvm_vcpu *vcpu)
+{
+	struct gm *gm = vcpu->kvm->arch.gm;
+	int i, r;
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *seal = srcu_dereference(gm->seals[i], &vcpu->kvm->srcu);
+
+		if (!seal || !kref_get_unless_zero(&seal->ref))
+			continue;
+		r = gm_unseal_in_run(vcpu, seal, KVM_GM_QUERY_F_KERNEL_ENDED);
+		gm_put_seal(seal);
+		if (r <= 0) {
+			kvm_make_request(KVM_REQ_GM, vcpu);
+			return r;
+		}
+	}
+	vcpu->arch.gm.kernel_ended = false;
+	return 1;
+}
+
+int __gm_vcpu_update(struct kvm_vcpu *vcpu)
+{
+	if (gm_inside(vcpu) && READ_ONCE(vcpu->arch.gm.seal->dead)) {
+		gm_abandon(vcpu);
+		/* What the module raised went with its context. */
+		kvm_clear_exception_queue(vcpu);
+		kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
+	}
+	return unlikely(vcpu->arch.gm.kernel_ended) ? gm_end_kernel(vcpu) : 1;
 }
 
 void gm_vcpu_create(struct kvm_vcpu *vcpu)

@@ -15,7 +15,6 @@
 #ifndef __KVM_X86_GM_H
 #define __KVM_X86_GM_H
 
-#include <linux/hash.h>
 #include <linux/kvm_host.h>
 #include <linux/kref.h>
 #include <linux/xarray.h>
@@ -65,9 +64,19 @@ struct gm_gate {
 	u8 kind;		/* enum kvm_gm_gate_kind */
 	u8 flags;		/* KVM_GM_GATE_F_* */
 	u16 stack_words;
+	u16 results;		/* F_ASM: what the callee may change, and RSP */
 };
 
 #define GM_GATE_BITS	12	/* of gm->gates, log2 of the buckets */
+
+/*
+ * @key is a random odd number: nobody can choose values that collide (multiply
+ * and shift is universal, Dietzfelbinger et al. 1997).
+ */
+static __always_inline u32 gm_hash(u64 value, u64 key, unsigned int bits)
+{
+	return value * key >> (64 - bits);
+}
 
 /*
  * Guest frames of one module's view: GM_MAX_TABLES for page tables, then one
@@ -76,12 +85,22 @@ struct gm_gate {
 #define GM_MAX_TABLES	64
 #define GM_APERTURE_GFNS	8192
 #define GM_MAX_BORROWED	64
+#define GM_MIN_MAXPHYADDR	36	/* 512 places for 31 apertures */
+
+/* Whose the x87 and SIMD registers are, see fpu.c. */
+enum gm_fpu {
+	GM_FPU_GUEST,
+	GM_FPU_BEGINNING,	/* OUT, in kernel_fpu_begin() */
+	GM_FPU_MODULE,		/* INSIDE */
+	GM_FPU_SAVED,		/* OUT or EVENT: in xsave */
+};
 
 enum gm_activation_state {
 	GM_ACT_FREE,
 	GM_ACT_INSIDE,		/* owned by the vCPU that is inside */
 	GM_ACT_OUT,		/* in an out-call */
 	GM_ACT_EVENT,		/* interrupted; in the guest's handler */
+	GM_ACT_LOST,		/* its thread is gone; nobody gets its stack */
 };
 
 struct gm_activation {
@@ -100,14 +119,19 @@ struct gm_activation {
 	u64 guest_callee_saved[6];
 	u64 private_callee_saved[6];
 
-	/* OUT: SP and RIP. EVENT: everything. */
+	/* OUT: SP and RIP. OUT of an assembly callee, or EVENT: everything. */
 	u64 regs[NR_VCPU_REGS];
+	u16 results;		/* OUT of an assembly callee: what it may change */
 	u64 rflags;
 
 	/* On-stack objects, see stack.c; both as large as the stack. */
 	u8 *shadow;
 	unsigned long *synced;
 	bool shared;		/* any bit of synced is set */
+
+	enum gm_fpu fpu;
+	u32 xsave_size;
+	struct xregs_state *xsave;
 };
 
 struct gm_seal {
@@ -117,6 +141,7 @@ struct gm_seal {
 	u32 generation;
 	u32 policy;		/* enum kvm_gm_policy */
 	bool dead;		/* nobody enters, vCPUs inside must leave */
+	atomic_t begun;		/* its init function has been entered */
 	char name[KVM_GM_NAME_LEN];
 
 	struct gm_page *pages;
@@ -132,8 +157,6 @@ struct gm_seal {
 	u32 out_return, in_return, resume;	/* indices into gates */
 	struct kvm_gm_frame *frames;	/* sorted by ret */
 	u32 nr_frames;
-	u32 *frame_index;	/* into frames, plus 1; a hash table by ret */
-	u32 frame_bits;
 	bool has_windows;
 	u64 trampoline;
 	u64 ret;
@@ -151,6 +174,8 @@ struct gm_seal {
 	raw_spinlock_t table_lock;	/* entries that follow the guest's */
 	struct gm_table tables[GM_MAX_TABLES];
 	u32 nr_tables;
+	gfn_t aperture_space;	/* in a module's view, nothing from here ... */
+	gfn_t aperture_end;	/* to here but ... */
 	gfn_t aperture;		/* of tables[0], the PML4 */
 	u64 *borrowed[GM_MAX_BORROWED];
 	u32 nr_borrowed;
@@ -159,8 +184,15 @@ struct gm_seal {
 	atomic64_t violations[KVM_GM_NR_VIOLATIONS];
 };
 
+/* Where apertures may be: there is nothing else in a module's view. */
+static inline bool gm_in_aperture_space(struct gm_seal *seal, gfn_t gfn)
+{
+	return gfn >= seal->aperture_space && gfn < seal->aperture_end;
+}
+
 struct gm {
 	struct xarray pages;	/* gfn -> struct gm_page */
+	u64 hash_key;		/* of gates and of activations */
 	struct hlist_head gates[1 << GM_GATE_BITS];
 	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
 	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
@@ -176,9 +208,10 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query);
 
 /* seal.c */
 int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg);
-int gm_unseal(struct gm_seal *seal);
+int gm_unseal_in_run(struct kvm_vcpu *vcpu, struct gm_seal *seal, u32 flags);
 int gm_unseal_id(struct kvm *kvm, u32 id);
 bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind);
+bool gm_in_guard(struct gm_seal *seal, u64 va);
 struct gm_page *gm_page_at(struct gm_seal *seal, u64 va);
 void gm_put_seal(struct gm_seal *seal);
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va);
@@ -191,9 +224,10 @@ void gm_remove_gates(struct gm_seal *seal);
 /* The gate whose instruction is at @rip; NULL if there is none. */
 static inline struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip)
 {
+	struct gm *gm = kvm->arch.gm;
 	struct gm_gate *gate;
 
-	hlist_for_each_entry_rcu(gate, &kvm->arch.gm->gates[hash_64(rip, GM_GATE_BITS)],
+	hlist_for_each_entry_rcu(gate, &gm->gates[gm_hash(rip, gm->hash_key, GM_GATE_BITS)],
 				 node, irqs_disabled() || srcu_read_lock_held(&kvm->srcu))
 		if (gate->insn == rip)
 			return gate;
@@ -205,10 +239,11 @@ int gm_alloc_activations(struct gm_seal *seal);
 void gm_free_activations(struct gm_seal *seal);
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp);
 void gm_end_activation(struct gm_seal *seal, struct gm_activation *act);
-bool gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
+void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act);
+void gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
 void gm_publish_event(struct gm_seal *seal, struct gm_activation *act);
-struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp);
-struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp);
+struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast);
+struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fast);
 
 /* view.c */
 void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
@@ -225,14 +260,45 @@ void gm_return_borrowed(struct gm_seal *seal);
 void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep, u64 rflags);
 void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind);
 
+/* fpu.c */
+int __gm_fpu_out_call(struct kvm_vcpu *vcpu, struct gm_activation *act, u32 flags);
+void __gm_fpu_hide(struct kvm_vcpu *vcpu, struct gm_activation *act);
+void __gm_fpu_drop(struct kvm_vcpu *vcpu, struct gm_activation *act);
+void __gm_fpu_show(struct kvm_vcpu *vcpu, struct gm_activation *act);
+
+/* The registers are of no concern for an out-call by a gate with @flags. */
+static inline bool gm_fpu_idle(struct gm_activation *act, u32 flags)
+{
+	return likely(act->fpu == GM_FPU_GUEST &&
+		      !(flags & (KVM_GM_GATE_F_FPU_BEGIN | KVM_GM_GATE_F_FPU_END)));
+}
+
+static inline void gm_fpu_hide(struct kvm_vcpu *vcpu, struct gm_activation *act)
+{
+	if (unlikely(act->fpu != GM_FPU_GUEST))
+		__gm_fpu_hide(vcpu, act);
+}
+
+static inline void gm_fpu_drop(struct kvm_vcpu *vcpu, struct gm_activation *act)
+{
+	if (unlikely(act->fpu != GM_FPU_GUEST))
+		__gm_fpu_drop(vcpu, act);
+}
+
+static inline void gm_fpu_show(struct kvm_vcpu *vcpu, struct gm_activation *act)
+{
+	if (unlikely(act->fpu != GM_FPU_GUEST))
+		__gm_fpu_show(vcpu, act);
+}
+
 /* stack.c */
 u64 *gm_stack_word(struct gm_seal *seal, u64 va);
-int gm_index_frames(struct gm_seal *seal);
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 
 /* violation.c */
 void gm_abandon(struct kvm_vcpu *vcpu);
+void gm_quarantine(struct gm_seal *seal);
 int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa);
 

@@ -37,14 +37,14 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);
 int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 void __gm_destroy_vm(struct kvm *kvm);
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
+int __gm_vcpu_update(struct kvm_vcpu *vcpu);
 void gm_create_vm_debugfs(struct kvm *kvm);
 void gm_vcpu_create(struct kvm_vcpu *vcpu);
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
 
 /* view.c */
 int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
-bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
-void __gm_vcpu_update(struct kvm_vcpu *vcpu);
+int __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 void __gm_free_roots(struct kvm_vcpu *vcpu);
 
 /* crossing.c */
@@ -83,11 +83,26 @@ static inline void gm_vcpu_destroy(struct kvm_vcpu *vcpu)
 		__gm_vcpu_destroy(vcpu);
 }
 
-/* KVM_REQ_GM: leave a module that has been unsealed meanwhile. */
-static inline void gm_vcpu_update(struct kvm_vcpu *vcpu)
+/*
+ * KVM_REQ_GM: leave a module that has been unsealed meanwhile; unseal what an
+ * ended kernel leaves behind. Returns what an exit handler returns.
+ */
+static inline int gm_vcpu_update(struct kvm_vcpu *vcpu)
 {
-	if (gm_inside(vcpu))
-		__gm_vcpu_update(vcpu);
+	return gm_enabled(vcpu->kvm) ? __gm_vcpu_update(vcpu) : 1;
+}
+
+/*
+ * A kernel that clears CR0.WP is on its way to another one: Linux does so just
+ * before it copies the next kernel to where that will run (kexec), and at no
+ * other time. Its modules are unsealed before the vCPU runs on.
+ */
+static inline void gm_set_cr0(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)
+{
+	if (gm_enabled(vcpu->kvm) && (old & ~new & X86_CR0_WP)) {
+		vcpu->arch.gm.kernel_ended = true;
+		kvm_make_request(KVM_REQ_GM, vcpu);
+	}
 }
 
 /* A second-level page fault, before KVM maps anything: a violation? */
@@ -99,14 +114,18 @@ static inline int gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code
 
 /*
  * Choose the page and the permissions for @fault in the vCPU's view, after
- * fault->mmu_seq has been read. True: fault->pfn (with a reference), slot,
- * pte_denied, max_level are set; false: the guest's own frame, for which
- * pte_denied and max_level have been narrowed.
+ * fault->mmu_seq has been read. RET_PF_CONTINUE: fault->pfn (with a reference),
+ * slot, pte_denied, max_level are set; RET_PF_RETRY: the view is going away;
+ * GM_FAULTIN_GUEST: the guest's own frame, for which pte_denied and max_level
+ * have been narrowed.
  */
-static inline bool gm_faultin_pfn(struct kvm_vcpu *vcpu,
-				  struct kvm_page_fault *fault)
+#define GM_FAULTIN_GUEST	(-1)
+
+static inline int gm_faultin_pfn(struct kvm_vcpu *vcpu,
+				 struct kvm_page_fault *fault)
 {
-	return gm_enabled(vcpu->kvm) && __gm_faultin_pfn(vcpu, fault);
+	return gm_enabled(vcpu->kvm) ? __gm_faultin_pfn(vcpu, fault) :
+				       GM_FAULTIN_GUEST;
 }
 
 /* The vCPU's roots have become obsolete or are to be freed. */

@@ -7,6 +7,7 @@
  * guest's loader made stays in guest RAM as a decoy, for all who get at
  * memory another way (DMA, vhost, device models, paravirtual features).
  */
+#include <linux/nospec.h>
 #include <linux/vmalloc.h>
 
 #include "gm/gm.h"
@@ -39,6 +40,15 @@ bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind)
 	const struct gm_region *region = gm_find_region(seal, va);
 
 	return region && region->kind == kind;
+}
+
+/* The lowest page of every private stack is mapped nowhere. */
+bool gm_in_guard(struct gm_seal *seal, u64 va)
+{
+	u64 offset = va - seal->stack_va;
+
+	return offset < (u64)seal->nr_acts * seal->stack_size &&
+	       offset % seal->stack_size < PAGE_SIZE;
 }
 
 /* The page at @va, which must be in a region. */
@@ -209,7 +219,8 @@ static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 
 		if (i && frame->ret <= frame[-1].ret)
 			return -EINVAL;
-		if (!IS_ALIGNED(frame->size, 8) || frame->size >= seal->stack_size)
+		if (!IS_ALIGNED(frame->size, 8) ||
+		    frame->size >= seal->stack_size - PAGE_SIZE)
 			return -EINVAL;
 		if ((u32)frame->window + frame->window_len > frame->size)
 			return -EINVAL;
@@ -218,7 +229,7 @@ static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		if (frame->window_len)
 			seal->has_windows = true;
 	}
-	return gm_index_frames(seal);
+	return 0;
 }
 
 static void gm_free_seal(struct kref *ref)
@@ -238,7 +249,6 @@ static void gm_free_seal(struct kref *ref)
 	gm_free_tables(seal);
 	if (seal->id)
 		clear_bit(seal->id, seal->kvm->arch.gm->ids);
-	kvfree(seal->frame_index);
 	kvfree(seal->frames);
 	kvfree(seal->gates);
 	kvfree(seal->gfns);
@@ -367,7 +377,7 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 
 	if (arg->size != sizeof(*arg) || memchr_inv(arg->reserved, 0, sizeof(arg->reserved)) ||
 	    strnlen(arg->name, sizeof(arg->name)) == sizeof(arg->name) ||
-	    !arg->stack_pages || arg->stack_pages > 16 ||
+	    arg->stack_pages < 2 || arg->stack_pages > 16 ||
 	    arg->policy > KVM_GM_POLICY_QUARANTINE || arg->generation)
 		return -EINVAL;
 
@@ -428,9 +438,9 @@ out:
 /*
  * vCPUs that are inside leave before they run the guest again. Returns
  * -ENOENT if somebody else unsealed it already. The caller holds a reference
- * and kvm->slots_lock, and does not hold kvm->srcu.
+ * and kvm->slots_lock, and does not hold kvm->srcu. @flags is for its last query.
  */
-static int gm_unseal_locked(struct gm_seal *seal)
+static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 {
 	struct kvm *kvm = seal->kvm;
 	struct gm *gm = kvm->arch.gm;
@@ -460,7 +470,7 @@ static int gm_unseal_locked(struct gm_seal *seal)
 	--kvm->stat.gm_seals;
 	trace_kvm_gm_unseal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);
 	gm_fill_query(seal, &gm->ended[seal->id]);
-	gm->ended[seal->id].flags = KVM_GM_QUERY_F_ENDED;
+	gm->ended[seal->id].flags = KVM_GM_QUERY_F_ENDED | flags;
 
 	/* References may last until the vCPUs leave; the contents do not. */
 	for (i = 0; i < seal->nr_pages; i++)
@@ -469,11 +479,33 @@ static int gm_unseal_locked(struct gm_seal *seal)
 	return 0;
 }
 
-int gm_unseal(struct gm_seal *seal)
+/*
+ * From a vCPU's run loop, outside. Userspace is told, unless somebody else has
+ * unsealed it already. The caller holds a reference. Returns what an exit
+ * handler returns.
+ */
+int gm_unseal_in_run(struct kvm_vcpu *vcpu, struct gm_seal *seal, u32 flags)
 {
-	guard(mutex)(&seal->kvm->slots_lock);
+	struct kvm_gm_exit *exit = KVM_GM_EXIT(vcpu->run);
+	int r;
 
-	return gm_unseal_locked(seal);
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	mutex_lock(&vcpu->kvm->slots_lock);
+	r = gm_unseal_locked(seal, flags);
+	mutex_unlock(&vcpu->kvm->slots_lock);
+	kvm_vcpu_srcu_read_lock(vcpu);
+	if (r)
+		return 1;
+
+	vcpu->run->exit_reason = KVM_EXIT_GM;
+	memset(exit, 0, sizeof(*exit));
+	exit->type = KVM_GM_EXIT_UNSEALED;
+	exit->id = seal->id;
+	exit->generation = seal->generation;
+	exit->rip = kvm_rip_read(vcpu);
+	exit->gpa = INVALID_GPA;
+	exit->gate = KVM_GM_NO_GATE;
+	return 0;
 }
 
 int gm_unseal_id(struct kvm *kvm, u32 id)
@@ -483,9 +515,10 @@ int gm_unseal_id(struct kvm *kvm, u32 id)
 	if (!id || id > KVM_GM_MAX_SEALS)
 		return -EINVAL;
 
+	id = array_index_nospec(id, KVM_GM_MAX_SEALS + 1);
 	guard(mutex)(&kvm->slots_lock);
 
 	seal = rcu_dereference_protected(kvm->arch.gm->seals[id],
 					 lockdep_is_held(&kvm->slots_lock));
-	return seal ? gm_unseal_locked(seal) : -ENOENT;
+	return seal ? gm_unseal_locked(seal, 0) : -ENOENT;
 }

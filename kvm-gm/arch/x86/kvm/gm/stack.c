@@ -14,7 +14,7 @@
  * that the module changed since the mirror was last seen: `shadow' is what
  * the mirror then held, `synced' tells for which bytes.
  */
-#include <linux/hash.h>
+#include <linux/bsearch.h>
 
 #include "gm/gm.h"
 
@@ -32,39 +32,18 @@ u64 *gm_stack_word(struct gm_seal *seal, u64 va)
 	return page_address(p->page) + offset_in_page(va);
 }
 
-/* Make frames findable by return address: open addressing, at most half full. */
-int gm_index_frames(struct gm_seal *seal)
+static __always_inline int gm_compare_frame(const void *key, const void *elem)
 {
-	u32 i, at, mask;
+	u64 ret = *(const u64 *)key;
+	const struct kvm_gm_frame *frame = elem;
 
-	seal->frame_bits = order_base_2(seal->nr_frames) + 1;
-	seal->frame_index = kvcalloc(1 << seal->frame_bits, sizeof(*seal->frame_index),
-				     GFP_KERNEL_ACCOUNT);
-	if (!seal->frame_index)
-		return -ENOMEM;
-
-	mask = (1 << seal->frame_bits) - 1;
-	for (i = 0; i < seal->nr_frames; i++) {
-		at = hash_64(seal->frames[i].ret, seal->frame_bits);
-		while (seal->frame_index[at])
-			at = (at + 1) & mask;
-		seal->frame_index[at] = i + 1;
-	}
-	return 0;
+	return ret < frame->ret ? -1 : ret > frame->ret;
 }
 
 static struct kvm_gm_frame *gm_find_frame(struct gm_seal *seal, u64 ret)
 {
-	u32 mask = (1 << seal->frame_bits) - 1;
-	u32 at = hash_64(ret, seal->frame_bits);
-
-	for (; seal->frame_index[at]; at = (at + 1) & mask) {
-		struct kvm_gm_frame *frame = &seal->frames[seal->frame_index[at] - 1];
-
-		if (frame->ret == ret)
-			return frame;
-	}
-	return NULL;
+	return __inline_bsearch(&ret, seal->frames, seal->nr_frames,
+				sizeof(*seal->frames), gm_compare_frame);
 }
 
 /* Bytes of a private stack that lie in one page, and their mirror. */
@@ -141,7 +120,7 @@ static bool gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64
 			    gm_window_fn fn)
 {
 	u64 last = seal->gates[seal->out_return].insn;
-	u64 floor = act->stack_top - seal->stack_size;
+	u64 floor = act->stack_top - seal->stack_size + PAGE_SIZE;
 	int depth;
 
 	for (depth = 0; depth < KVM_GM_MAX_DEPTH; depth++) {

@@ -7,7 +7,6 @@
 #include "gm/hooks.h"
 #include "gm/svm.h"
 #include "gm/vendor.h"
-#include "kvm_onhyperv.h"
 #include "svm/svm.h"
 #include "x86.h"
 
@@ -31,6 +30,18 @@ static void gm_svm_intercept(struct vcpu_svm *svm, bool inside)
 	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
+/*
+ * KVM's page tables and the module's pages use the first entry of the PAT, the
+ * guest's other mappings the rest: memory that KVM has mapped as well must be
+ * cached, whatever the guest puts there. Linux puts write-back there.
+ */
+static u64 gm_svm_pat(struct kvm_vcpu *vcpu, bool inside)
+{
+	u64 pat = vcpu->arch.pat;
+
+	return inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat;
+}
+
 static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
 			       bool inside)
 {
@@ -40,11 +51,11 @@ static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long 
 	vcpu->arch.cr3 = cr3;
 	vmcb->save.cr3 = cr3;
 	vmcb_mark_dirty(vmcb, VMCB_CR);
-	if (likely(VALID_PAGE(root))) {
+	if (likely(VALID_PAGE(root)))
 		vmcb->control.nested_cr3 = __sme_set(root);
-		vmcb_mark_dirty(vmcb, VMCB_NPT);
-		hv_track_root_tdp(vcpu, root);
-	}
+
+	vmcb->save.g_pat = gm_svm_pat(vcpu, inside);
+	vmcb_mark_dirty(vmcb, VMCB_NPT);
 
 	/* One ASID for all views: a nested CR3 does not tag translations. */
 	vmcb->control.tlb_ctl = static_cpu_has(X86_FEATURE_FLUSHBYASID) ?
@@ -119,7 +130,8 @@ bool __gm_svm_fastpath(struct kvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 
 	/* What was injected has to be completed before anything else. */
-	if (vmcb->control.exit_code != SVM_EXIT_VMMCALL || svm->soft_int_injected ||
+	if (vmcb->control.exit_code != SVM_EXIT_VMMCALL || is_guest_mode(vcpu) ||
+	    svm->soft_int_injected ||
 	    svm->nmi_singlestep || vmcb->save.cpl ||
 	    !(vcpu->arch.efer & EFER_LMA) || !(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK) ||
 	    (vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))

@@ -6,10 +6,12 @@
  * pages that they map lie at guest frames (the aperture) that exist in the
  * module's view only, at a place that the guest does not know. Entries on the
  * way to the module's own pages are frozen at the seal; every other kernel
- * entry is borrowed from the guest's tables when it is first missing. What
- * is borrowed above the module's own tables points at tables of the guest's,
- * so it follows them by itself; what is borrowed beside the module's own
- * pages is a copy, and is given back whenever a vCPU leaves.
+ * entry is borrowed from the guest's tables when it is first missing. What is
+ * borrowed in the upper two levels points at tables of the guest's, which Linux
+ * makes once and never frees, so it follows them by itself; what is borrowed
+ * below is a copy, and is given back whenever a vCPU leaves. A guest that
+ * changes the former under a module misleads only itself: borrowed entries
+ * lead to guest memory and nowhere else, whatever they say.
  */
 #include "gm/gm.h"
 #include "mmu.h"
@@ -78,34 +80,48 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
 	}
 
 	/* Second-level permissions tell read-only and executable pages. */
-	table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | GM_ENTRY_PAGE;
+	if (!gm_in_guard(seal, va))
+		table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | GM_ENTRY_PAGE;
 	__set_bit(gm_index(va, 1), table->frozen);
 	return 0;
 }
 
 /*
- * The upper half of the guest's physical address space is far above any memory;
- * 46 bits are within what four levels of second-level tables map.
+ * The third quarter of the guest's physical address space is above any memory
+ * and below where firmware puts large devices. A place there is drawn at
+ * random; whoever guesses another one gets a violation, and no second guess.
  */
-static gfn_t gm_choose_aperture(struct gm_seal *seal, int maxphyaddr)
+static int gm_choose_aperture(struct gm_seal *seal, int maxphyaddr)
 {
-	gfn_t half = gpa_to_gfn(1ULL << (min(maxphyaddr, 46) - 1));
+	int bits = min3(maxphyaddr, (int)kvm_host.maxphyaddr, 46);
 	struct gm *gm = seal->kvm->arch.gm;
-	gfn_t aperture;
-	int i;
+	int i, tries = 64;
+	u32 places;
 
 	BUILD_BUG_ON(GM_MAX_TABLES + KVM_GM_MAX_PAGES > GM_APERTURE_GFNS);
+
+	if (bits < GM_MIN_MAXPHYADDR)
+		return -EINVAL;
+	seal->aperture_space = gpa_to_gfn(BIT_ULL(bits - 1));
+	seal->aperture_end = seal->aperture_space + gpa_to_gfn(BIT_ULL(bits - 2));
+	places = gpa_to_gfn(BIT_ULL(bits - 2)) / GM_APERTURE_GFNS;
 retry:
-	aperture = half + get_random_u32_below(half / GM_APERTURE_GFNS) * GM_APERTURE_GFNS;
+	if (!tries--)
+		return -EBUSY;
+	seal->aperture = seal->aperture_space +
+			 (gfn_t)get_random_u32_below(places) * GM_APERTURE_GFNS;
 	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
 		struct gm_seal *other =
 			rcu_dereference_protected(gm->seals[i],
 						  lockdep_is_held(&seal->kvm->slots_lock));
 
-		if (other && other->aperture == aperture)
+		if (other && other->aperture == seal->aperture)
 			goto retry;
 	}
-	return aperture;
+	for (i = 0; i < GM_APERTURE_GFNS; i++)
+		if (gfn_to_memslot(seal->kvm, seal->aperture + i))
+			goto retry;
+	return 0;
 }
 
 /* For all of seal->pages. On error the caller frees the seal. */
@@ -113,12 +129,14 @@ int gm_build_tables(struct gm_seal *seal)
 {
 	struct kvm_vcpu *vcpu = kvm_get_vcpu(seal->kvm, 0);
 	struct gm_table *root;
-	int i, r, idx;
+	int i, r;
 
 	if (!vcpu)
 		return -EINVAL;
 
-	seal->aperture = gm_choose_aperture(seal, cpuid_maxphyaddr(vcpu));
+	r = gm_choose_aperture(seal, cpuid_maxphyaddr(vcpu));
+	if (r)
+		return r;
 
 	root = gm_new_table(seal, 0, 4);
 	if (IS_ERR(root))
@@ -130,13 +148,7 @@ int gm_build_tables(struct gm_seal *seal)
 		if (r)
 			return r;
 	}
-
-	idx = srcu_read_lock(&seal->kvm->srcu);
-	for (i = 0, r = 0; i < GM_APERTURE_GFNS && !r; i++)
-		if (gfn_to_memslot(seal->kvm, seal->aperture + i))
-			r = -EEXIST;
-	srcu_read_unlock(&seal->kvm->srcu, idx);
-	return r;
+	return 0;
 }
 
 void gm_free_tables(struct gm_seal *seal)
@@ -173,6 +185,17 @@ static void gm_give_back(struct gm_seal *seal)
 		WRITE_ONCE(*seal->borrowed[--seal->nr_borrowed], 0);
 }
 
+/* Grows with every crossing of any vCPU. */
+static u64 gm_epoch(struct gm_seal *seal)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < KVM_GM_NR_CROSSINGS; i++)
+		sum += atomic64_read(&seal->crossings[i]);
+	return sum;
+}
+
 /*
  * The CPU found no translation for @va while inside. True: there is a new one
  * from the guest's tables, try again. False: the fault is the module's.
@@ -181,8 +204,8 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	struct gm_table *table = &seal->tables[0];
+	u64 entry, epoch = gm_epoch(seal);
 	unsigned int i;
-	u64 entry;
 	int level;
 
 	/* Modules reach user memory through the kernel, never by themselves. */
@@ -204,10 +227,16 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 
 	guard(raw_spinlock)(&seal->table_lock);
 
+	/*
+	 * A vCPU that has crossed meanwhile may have flushed what it believes to
+	 * be the last copy of an entry that this one has read: read it again.
+	 */
+	if (level < 3 && gm_epoch(seal) != epoch)
+		return true;
 	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS))
 		return false;
 
-	if (level < 4 && !READ_ONCE(table->entries[i])) {
+	if (level < 3 && !READ_ONCE(table->entries[i])) {
 		if (seal->nr_borrowed == GM_MAX_BORROWED)
 			gm_give_back(seal);
 		seal->borrowed[seal->nr_borrowed++] = &table->entries[i];
@@ -217,7 +246,10 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 	return true;
 }
 
-/* A vCPU left: what was copied beside the module's pages may change now. */
+/*
+ * A vCPU leaves, and what was copied beside the module's pages may change now;
+ * or it enters, and must not see what has changed since it was copied.
+ */
 void gm_return_borrowed(struct gm_seal *seal)
 {
 	if (!READ_ONCE(seal->nr_borrowed))

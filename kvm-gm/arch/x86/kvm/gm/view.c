@@ -66,6 +66,7 @@ void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	v->guest_cr3 = kvm_read_cr3(vcpu);
 	v->guest_dr7 = vcpu->arch.dr7;
 
+	gm_return_borrowed(seal);
 	gm_switch_view(vcpu, seal->id, gfn_to_gpa(seal->aperture));
 
 	/* The guest has no business setting breakpoints inside. */
@@ -88,17 +89,6 @@ void gm_leave_view(struct kvm_vcpu *vcpu)
 	v->act = NULL;
 	gm_return_borrowed(seal);
 	gm_put_seal(seal);
-}
-
-void __gm_vcpu_update(struct kvm_vcpu *vcpu)
-{
-	struct gm_seal *seal = vcpu->arch.gm.seal;
-
-	if (!READ_ONCE(seal->dead))
-		return;
-
-	gm_abandon(vcpu);
-	kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
 }
 
 /*
@@ -130,6 +120,8 @@ static u8 gm_lookup(struct kvm_vcpu *vcpu, gfn_t gfn, struct page **page,
 		*page = p->page;
 		return p->module;
 	}
+	if (inside && gm_in_aperture_space(inside, gfn))
+		return 0;
 
 	p = xa_load(&gm->pages, gfn);
 	if (!p)
@@ -199,6 +191,9 @@ int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	seal = inside ?: sealed ? sealed->seal : NULL;
 	gate = seal ? gm_bypassed_gate(seal, addr) : KVM_GM_NO_GATE;
+	/* One guess at where the aperture is, and no other. */
+	if (inside && !sealed && gm_in_aperture_space(inside, gpa_to_gfn(gpa)))
+		gm_quarantine(inside);
 	return gm_violation(vcpu, seal, kind, gate, addr, gpa);
 }
 
@@ -222,11 +217,19 @@ static u8 gm_max_level(struct kvm_vcpu *vcpu, gfn_t gfn, u8 level)
 	return level;
 }
 
-bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+int __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
+	struct gm_seal *inside = vcpu->arch.gm.seal;
 	struct gm_page *sealed;
 	struct page *page;
 	u8 access;
+
+	/*
+	 * Unsealing has zapped the view, or is about to: KVM_REQ_GM is pending.
+	 * Unless the vCPU is quarantined, fault->mmu_seq would not tell.
+	 */
+	if (inside && READ_ONCE(inside->dead))
+		return RET_PF_RETRY;
 
 	access = gm_lookup(vcpu, fault->gfn, &page, &sealed);
 
@@ -237,7 +240,7 @@ bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 
 	if (!page) {
 		fault->max_level = gm_max_level(vcpu, fault->gfn, fault->max_level);
-		return false;
+		return GM_FAULTIN_GUEST;
 	}
 
 	get_page(page);
@@ -246,5 +249,5 @@ bool __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	fault->max_level = PG_LEVEL_4K;
 	if (!fault->slot)
 		fault->slot = &vcpu->kvm->arch.gm->slot;
-	return true;
+	return RET_PF_CONTINUE;
 }

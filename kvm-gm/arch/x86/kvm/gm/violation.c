@@ -21,7 +21,8 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 	u64 sp = act->guest_sp;
 
 	gm_scrub_registers(vcpu, 0, kvm_get_rflags(vcpu));
-	gm_end_activation(seal, act);
+	gm_fpu_drop(vcpu, act);
+	gm_lose_activation(seal, act);
 	gm_leave_view(vcpu);
 
 	kvm_rsp_write(vcpu, sp);
@@ -29,7 +30,7 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 }
 
 /* The sealed pages stay until userspace unseals. */
-static void gm_quarantine(struct gm_seal *seal)
+void gm_quarantine(struct gm_seal *seal)
 {
 	if (!xchg(&seal->dead, true))
 		kvm_make_all_cpus_request(seal->kvm, KVM_REQ_GM);
@@ -43,8 +44,13 @@ int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 		 enum kvm_gm_violation kind, u32 gate, u64 addr, gpa_t gpa)
 {
 	struct kvm_gm_exit *exit = KVM_GM_EXIT(vcpu->run);
+	enum kvm_gm_policy policy = KVM_GM_POLICY_INJECT;
 	struct gm *gm = vcpu->kvm->arch.gm;
 	u64 rip = kvm_rip_read(vcpu);
+
+	/* Any user of the guest can make too many threads enter: no more than that. */
+	if (seal && (kind != KVM_GM_V_LIMIT || gm_inside(vcpu)))
+		policy = seal->policy;
 
 	/* The vCPU's own reference goes with its privilege. */
 	if (seal)
@@ -65,16 +71,16 @@ int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	exit->rip = rip;
 	exit->addr = addr;
 	exit->gpa = gpa;
+	exit->policy = policy;
 	if (seal) {
 		exit->id = seal->id;
 		exit->generation = seal->generation;
-		exit->policy = seal->policy;
-		if (seal->policy == KVM_GM_POLICY_QUARANTINE)
+		if (policy == KVM_GM_POLICY_QUARANTINE)
 			gm_quarantine(seal);
 		gm_put_seal(seal);
 	}
 
-	if (exit->policy != KVM_GM_POLICY_STOP)
+	if (policy != KVM_GM_POLICY_STOP)
 		kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
 	return 0;
 }

@@ -128,7 +128,8 @@ void gm_entry_refresh(GmEntry *entry)
 {
     if (entry->plan && (gm_query_counters(entry) == -ENOENT ||
                         entry->query.flags & KVM_GM_QUERY_F_ENDED)) {
-        gm_unsealed(entry, GM_UNSEAL_REASON_GUEST);
+        gm_unsealed(entry, entry->query.flags & KVM_GM_QUERY_F_KERNEL_ENDED ?
+                           GM_UNSEAL_REASON_KEXEC : GM_UNSEAL_REASON_GUEST);
     } else if (entry->plan && entry->query.flags & KVM_GM_QUERY_F_QUARANTINED) {
         entry->state = GM_MODULE_STATE_QUARANTINED;
     }

@@ -56,8 +56,12 @@ static void hmp_print_module(Monitor *mon, const GmModule *m)
     if (m->has_seal) {
         monitor_printf(mon, " (seal %u), %u pages", m->seal, m->sealed_pages);
     }
-    monitor_printf(mon, ", activations %u of %u, gates %u\n", m->activations,
-                   m->activations_max, m->gates);
+    monitor_printf(mon, ", activations %u of %u", m->activations,
+                   m->activations_max);
+    if (m->activations_lost) {
+        monitor_printf(mon, " (%u lost)", m->activations_lost);
+    }
+    monitor_printf(mon, ", gates %u\n", m->gates);
     monitor_printf(mon, "  image:      id %.12s, %s, signed by %s\n", m->id,
                    m->file, m->signer);
     monitor_printf(mon, "  crossings:  in-call %" PRIu64 ", out-return %" PRIu64

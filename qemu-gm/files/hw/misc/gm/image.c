@@ -39,6 +39,9 @@ static const char gm_signature_magic[] = "~Module signature appended~\n";
 
 /* KVM's own limits, so that what is registered can be sealed. */
 #define GM_MAX_STACK_PAGES 16
+
+/* In a mask of registers. */
+#define GM_GATE_RSP (1 << 4)
 #define GM_HYPERCALL_LEN 3
 
 static bool gm_range_ok(uint64_t offset, uint64_t size, uint64_t limit)
@@ -311,7 +314,7 @@ static bool gm_check_anchors(const GmImage *image, Error **errp)
     for (i = 0; i < m->anchors.count; i++) {
         const struct gm_anchor *a = &image->anchors[i];
 
-        if (a->kind < GM_ANCHOR_REGION || a->kind > GM_ANCHOR_EXTERN) {
+        if (a->kind < GM_ANCHOR_REGION || a->kind > GM_ANCHOR_PERCPU) {
             error_setg(errp, "manifest: anchor %u: unknown kind %u", i,
                        a->kind);
             return false;
@@ -321,7 +324,7 @@ static bool gm_check_anchors(const GmImage *image, Error **errp)
                        i);
             return false;
         }
-        if (a->kind == GM_ANCHOR_EXTERN && a->size) {
+        if (a->kind >= GM_ANCHOR_EXTERN && a->size) {
             error_setg(errp, "manifest: anchor %u (%s): a symbol has no size",
                        i, gm_image_anchor_name(image, i));
             return false;
@@ -425,9 +428,11 @@ static bool gm_check_regions(GmImage *image, size_t body_size, Error **errp)
                    nr_stack_regions);
         return false;
     }
-    if (m->stack_pages > GM_MAX_STACK_PAGES) {
-        error_setg(errp, "manifest: stacks of %u pages, at most %u are "
-                   "supported", m->stack_pages, GM_MAX_STACK_PAGES);
+    if (m->stack_pages <= GM_STACK_GUARD ||
+        m->stack_pages > GM_MAX_STACK_PAGES) {
+        error_setg(errp, "manifest: stacks of %u pages, %u to %u are "
+                   "supported", m->stack_pages, GM_STACK_GUARD + 1,
+                   GM_MAX_STACK_PAGES);
         return false;
     }
     return true;
@@ -512,6 +517,20 @@ static bool gm_check_gate_target(const GmImage *image, uint32_t i,
     return ok;
 }
 
+/* The flags that a gate of that kind may have, one at a time. */
+static uint8_t gm_gate_flags(uint8_t kind)
+{
+    switch (kind) {
+    case KVM_GM_GATE_IN_CALL:
+        return KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT;
+    case KVM_GM_GATE_OUT_CALL:
+        return KVM_GM_GATE_F_FPU_BEGIN | KVM_GM_GATE_F_FPU_END |
+               KVM_GM_GATE_F_ASM | KVM_GM_GATE_F_NORETURN;
+    default:
+        return 0;
+    }
+}
+
 static bool gm_check_gate(const GmImage *image, uint32_t i, Error **errp)
 {
     const struct gm_manifest *m = image->manifest;
@@ -545,9 +564,9 @@ static bool gm_check_gate(const GmImage *image, uint32_t i, Error **errp)
         return false;
     }
     if (g->reserved || g->stack_words > 16 ||
-        (g->flags & ~(KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT)) ||
-        (g->flags && g->kind != KVM_GM_GATE_IN_CALL) ||
-        g->flags == (KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT)) {
+        (g->flags & ~gm_gate_flags(g->kind)) || (g->flags & (g->flags - 1)) ||
+        (g->results && g->flags != KVM_GM_GATE_F_ASM) ||
+        (g->results & GM_GATE_RSP)) {
         error_setg(errp, "manifest: gate %u (%s): bad flags 0x%x or %u stack "
                    "words", i, gm_image_str(image, g->name), g->flags,
                    g->stack_words);
@@ -618,7 +637,7 @@ static bool gm_check_frames(const GmImage *image, Error **errp)
                        "out of order", i, f->region, f->offset);
             return false;
         }
-        if (f->size % 8 || f->size >= m->stack_pages * GM_PAGE_SIZE) {
+        if (f->size % 8 || f->size >= (m->stack_pages - GM_STACK_GUARD) * GM_PAGE_SIZE) {
             error_setg(errp, "manifest: frame %u (region %u, offset 0x%x): "
                        "%u bytes are not whole words on a stack", i,
                        f->region, f->offset, f->size);

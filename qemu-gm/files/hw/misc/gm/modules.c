@@ -263,6 +263,7 @@ static GmModule *gm_module_info(GmEntry *entry)
         info->seal = entry->plan->seal.id;
         info->sealed_pages = entry->plan->nr_pages;
         info->activations = entry->query.activations;
+        info->activations_lost = entry->query.lost;
     }
     info->crossings = g_new0(GmCrossings, 1);
     *info->crossings = (GmCrossings) {

@@ -138,6 +138,17 @@ static bool gm_check_region_addresses(GmSealer *s, Error **errp)
     return true;
 }
 
+/*
+ * Might an object of the kernel's at @va, of which no more is known than that
+ * it is no larger than a page, be or touch what the module may write? Linux leaves
+ * a page free after all that it maps for modules. (Other modules' sealed pages
+ * are none of these: this one has no more rights there than the guest.)
+ */
+static bool gm_reaches_sealed(const GmSealer *s, uint64_t va)
+{
+    return gm_plan_overlap(s->plan, va - 8, GM_PAGE_SIZE + 8, NULL);
+}
+
 /* What stays the guest's must not be what is sealed. */
 static bool gm_check_guest_addresses(GmSealer *s, Error **errp)
 {
@@ -162,9 +173,9 @@ static bool gm_check_guest_addresses(GmSealer *s, Error **errp)
                 return false;
             }
         } else if (a->kind == GM_ANCHOR_EXTERN &&
-                   gm_plan_overlap(s->plan, va, 1, NULL)) {
-            error_setg(errp, "symbol %s at 0x%" PRIx64 " is in a sealed page",
-                       gm_image_anchor_name(image, i), va);
+                   gm_reaches_sealed(s, va)) {
+            error_setg(errp, "symbol %s at 0x%" PRIx64 " is in or before a "
+                       "sealed page", gm_image_anchor_name(image, i), va);
             return false;
         }
     }
@@ -206,8 +217,17 @@ static bool gm_relocate_one(GmSealer *s, const struct gm_reloc *r,
                    s->values[r->anchor]);
         return false;
     }
+    if (s->image->anchors[r->anchor].kind == GM_ANCHOR_PERCPU &&
+        target > GM_PERCPU_REACH - 16) {
+        error_setg(errp, "relocation of %s+0x%x against %s at 0x%" PRIx64
+                   " is not to per-CPU data",
+                   gm_image_region_name(s->image, r->region), r->offset,
+                   gm_image_anchor_name(s->image, r->anchor),
+                   s->values[r->anchor]);
+        return false;
+    }
     if (s->image->anchors[r->anchor].kind == GM_ANCHOR_EXTERN &&
-        gm_plan_overlap(s->plan, target, 1, NULL)) {
+        gm_reaches_sealed(s, target)) {
         error_setg(errp, "relocation of %s+0x%x against %s at 0x%" PRIx64
                    " points to a sealed page",
                    gm_image_region_name(s->image, r->region), r->offset,
@@ -261,6 +281,7 @@ static bool gm_place_gates(GmSealer *s, Error **errp)
         to->kind = from->kind;
         to->flags = from->flags;
         to->stack_words = from->stack_words;
+        to->results = from->results;
         if (from->kind != KVM_GM_GATE_IN_CALL &&
             from->kind != KVM_GM_GATE_OUT_CALL) {
             continue;
