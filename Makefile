@@ -28,10 +28,12 @@ help:
 	@echo '  kvm-stock        the same modules, unpatched'
 	@echo '  qemu             QEMU with guarded modules'
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
+	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  images           test keys; the stock dummy.ko and our gm_stray.ko, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
+	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
@@ -53,7 +55,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check bench-idle-cost bench-crossing: deps
+demo check check-attacks bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -61,7 +63,7 @@ configured:
 
 # --- build ----------------------------------------------------------------
 
-all: kvm-gm kvm-stock qemu gmcc guest images
+all: kvm-gm kvm-stock qemu gmcc guest images raw-attacks
 
 kvm-gm kvm-stock: configured
 	rig/fetch-linux
@@ -76,6 +78,9 @@ gmcc: configured
 
 guest: configured
 	$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) all attack
+
+raw-attacks: configured
+	$(MAKE) -C kvm-gm/tests O=$(B)/raw-attacks
 
 guard = $(GMCC) guard --btf $(KERNEL_HEADERS)/vmlinux -o $(IMAGES)/$(1).unsigned.ko $(2) && \
 	$(GMCC) sign --key $(B)/keys/signer.key --cert $(B)/keys/signer.crt \
@@ -95,13 +100,16 @@ run-demo: all
 run-check: all
 	$(RIG) test
 
+run-check-attacks: kvm-gm qemu guest images raw-attacks
+	$(RIG) test attacks raw
+
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
 
-mutants: qemu guest images
+mutants: qemu guest images raw-attacks
 	$(RIG) mutants $(M)
 
-quick: kvm-gm
+quick: kvm-gm raw-attacks
 	$(RIG) test $(T)
 
 # --- checks that take longer, or look at the code --------------------------
@@ -116,8 +124,8 @@ kvm-gm-debug kvm-stock-debug: debug-kernel
 	rig/fetch-linux
 	rig/build-kvm --debug $(@:kvm-%-debug=%)
 
-run-check-debug: kvm-gm-debug kvm-stock-debug qemu guest images
-	$(RIG) test --l1-kernel=debug boot chain attacks policy bad-input stress
+run-check-debug: kvm-gm-debug kvm-stock-debug qemu guest images raw-attacks
+	$(RIG) test --l1-kernel=debug boot chain attacks raw policy bad-input stress
 
 selftests: configured
 	rig/build-selftests
@@ -152,6 +160,6 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check bench-idle-cost bench-crossing configured kvm-gm kvm-stock qemu \
-	gmcc guest images run-demo run-check run-bench-idle-cost run-bench-crossing quick mutants install \
-	clean distclean cache-clean
+.PHONY: all help deps demo check check-attacks bench-idle-cost bench-crossing configured kvm-gm \
+	kvm-stock qemu gmcc guest images raw-attacks run-demo run-check run-check-attacks \
+	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

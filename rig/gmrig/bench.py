@@ -20,9 +20,11 @@ def build(config, name):
     folder = config.built("bench")
     os.makedirs(folder, exist_ok=True)
     program = os.path.join(folder, name)
+    tests = os.path.join(TOP, "kvm-gm", "tests")
     subprocess.run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
-                    "-I", os.path.join(TOP, "kvm-gm", "include", "uapi"),
-                    "-o", program, os.path.join(TOP, "bench", f"{name}.c")], check=True)
+                    "-I", os.path.join(TOP, "kvm-gm", "include", "uapi"), "-I", tests,
+                    "-o", program, os.path.join(TOP, "bench", f"{name}.c"),
+                    os.path.join(tests, "machine.c")], check=True)
     return program
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of test cases, rig/tests.toml, and the code behind each row."""
+"""The table of test cases: rig/tests.toml, with the code behind each row, and the
+raw attacks, whose table is their own."""
 
 import importlib
 import os
@@ -7,6 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Callable
 
+from .cases import raw
 from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "attacks", "policy", "stress", "bad_input")
@@ -46,7 +48,7 @@ def load():
         cases.append(Case(function=function, **row))
     if functions:
         raise ConfigError(f"cases without a row in tests.toml: {', '.join(functions)}")
-    return cases
+    return cases + [Case(**row) for row in raw.rows()]
 
 
 def select(cases, names):

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * I5: private data, private stacks and constants are written only by the
+ * module; what the guest shall write on its stacks is a window of a frame.
+ */
+#include <linux/kvm_para.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "attack.h"
+
+#define SP		STACK(0)
+#define RESULT		0x1234
+#define SECRET(i)	(0x5ec2e700UL + (i))
+
+extern const char kernel_write[], text_write[], text_read[], text_out[], text_out_window[];
+extern const char text_write_private[], text_read_private[], text_write_constant[];
+extern const char text_write_text[], kernel_callee[];
+
+static void refused_write(const struct attack *attack)
+{
+	const unsigned int *region = attack->with;
+	uint64_t va;
+
+	start();
+	va = region_va(*region) + 0x10;
+	kernel_stores(cpu, va, 1);
+	expect_violation(cpu, KVM_GM_V_WRITE, KVM_GM_NO_GATE, kernel_va(kernel_write), va,
+			 .gpa = region_gpa(*region) + 0x10, .module = &victim);
+	expect_intact();
+}
+
+static void private_data(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	call_text(cpu, text_write_private, SP, RESULT, 0);
+	expect_equal("result", expect_return(cpu), 1);
+	call_text(cpu, text_read_private, SP, 0, 0);
+	expect_equal("private data", expect_return(cpu), RESULT);
+	expect_equal("the guest's copy", *word_at(region_va(REGION_DATA)), 0xf4f4f4f4f4f4f4f4);
+}
+
+/* --- the module itself ----------------------------------------------------------- */
+
+struct own {
+	const char *text;
+	unsigned int region;
+};
+
+static void own_write(const struct attack *attack)
+{
+	const struct own *own = attack->with;
+	uint64_t va;
+
+	start();
+	va = region_va(own->region);
+	call_text(cpu, own->text, SP, RESULT, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, bypassed_gate(va), text_va(own->text), va,
+			 .any_gpa = true, .module = &victim, .inside = SP);
+	expect_intact();
+}
+
+static void write_to_own_gates(const struct attack *attack)
+{
+	uint64_t va;
+
+	(void)attack;
+	start();
+	va = region_va(REGION_GATES);
+	call_text(cpu, text_write, SP, va, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text_write), va,
+			 .any_gpa = true, .module = &victim, .inside = SP);
+	expect_intact();
+}
+
+/* At the frames that the guest knows, the module has no more rights than it. */
+static void write_by_guest_frame(const struct attack *attack)
+{
+	const unsigned int *region = attack->with;
+	uint64_t va;
+
+	start();
+	va = region_va(*region);
+	machine_map(&vm, VA_BESIDE, region_gpa(*region), PTE_P | PTE_W);
+	call_text(cpu, text_write, SP, VA_BESIDE + 8, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, bypassed_gate(va + 8), text_va(text_write),
+			 va + 8, .gpa = region_gpa(*region) + 8, .module = &victim, .inside = SP);
+	expect_intact();
+}
+
+static void write_to_another(const struct attack *attack)
+{
+	const unsigned int *region = attack->with;
+
+	start_with(&(struct setup) { .other = true });
+	call_text(cpu, text_write, SP, other.regions[*region].va, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text_write),
+			 other.regions[*region].va, .gpa = other.gpas[*region],
+			 .module = &victim, .inside = SP);
+}
+
+/* --- stacks ------------------------------------------------------------------------ */
+
+/* What is there for the guest in the stacks' place is its own to write. */
+static void mirror_overwritten(const struct attack *attack)
+{
+	uint64_t va;
+
+	(void)attack;
+	start();
+	call_text(cpu, text_out, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	for (va = private_sp() + 24 - 0x100; va < private_sp() + 24; va += 8) {
+		kernel_stores(cpu, va, kernel_va(kernel_callee));
+		expect_halt(cpu, kernel_va(kernel_write) + 3);
+	}
+	expect_equal("the mirror", kernel_loads(cpu, private_sp()), kernel_va(kernel_callee));
+	vcpu_set_regs(cpu, &(struct kvm_regs) { .rip = gate_va(GATE_IN_RETURN), .rsp = SP,
+						.rax = RESULT - 1, .rflags = 2 });
+	expect_halt(cpu, kernel_va(kernel));
+	expect_equal("result", vcpu_regs(cpu).rax, RESULT);
+}
+
+/* Where the window of text_out_window() is: in the middle of its 64 bytes. */
+static uint64_t window_va(void)
+{
+	return private_sp() - 72 + 16;
+}
+
+static void windows(const struct attack *attack)
+{
+	const bool *hostile = attack->with;
+	uint64_t va, i;
+
+	start_with(&(struct setup) { .window = true });
+	call_text(cpu, text_out_window, SP, 0, 0);
+	expect_equal("the address that is passed on", expect_out_call(cpu, SP).rdi, window_va());
+	for (i = 0; i < 4; i++) {
+		expect_equal("a shared word", kernel_loads(cpu, window_va() + 8 * i), SECRET(1));
+		kernel_stores(cpu, window_va() + 8 * i, i + 1);
+		expect_halt(cpu, kernel_va(kernel_write) + 3);
+	}
+	expect_equal("the word before", kernel_loads(cpu, window_va() - 8), 0);
+	expect_equal("the word after", kernel_loads(cpu, window_va() + 32), 0);
+	for (va = private_sp() - 0x80; *hostile && va < private_sp() + 24; va += 8)
+		if (va - window_va() >= 32) {
+			kernel_stores(cpu, va, 0xbad);
+			expect_halt(cpu, kernel_va(kernel_write) + 3);
+		}
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_equal("the sum of what was written", expect_return(cpu), 10);
+}
+
+/* What an earlier thread left in the mirror is not the next one's. */
+static void window_of_another(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .activations = 1 });
+	call_text(cpu, text_out_window, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	kernel_stores(cpu, window_va(), 0xbad);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_equal("sum", expect_return(cpu), 0xbad + 3 * SECRET(1));
+	call_text(cpu, text_out_window, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_equal("sum", expect_return(cpu), 4 * SECRET(1));
+}
+
+/* A call from a frame that the image does not know cannot be made. */
+static void unknown_frame(const struct attack *attack)
+{
+	extern const char out[];
+
+	(void)attack;
+	start_with(&(struct setup) { .window = true });
+	call_text(cpu, text_out, SP, 0, 0);
+	/* The return address in text_out() is in no frame; SECRET(0) is below it. */
+	expect_violation(cpu, KVM_GM_V_FRAME, GATE_OUT, text_va(out), private_sp() - 16,
+			 .module = &victim, .inside = SP);
+}
+
+/* --- KVM's own writes to guest memory ------------------------------------------------ */
+
+static void set_msr(uint32_t index, uint64_t value)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index, .data = value } };
+
+	expect_equal("KVM_SET_MSRS", ioctl(cpu->fd, KVM_SET_MSRS, &msrs), 1);
+}
+
+static void paravirtual(const struct attack *attack)
+{
+	const uint32_t *msr = attack->with;
+	unsigned int i;
+
+	start();
+	/* The guest's copy would do as well without: it shows that KVM did write. */
+	memset(vm.memory + region_gpa(REGION_DATA), 0xff, PAGE);
+	*word_at(region_va(REGION_DATA) + 8) = 0;
+	set_msr(*msr, region_gpa(REGION_DATA) | 1);
+	for (i = 0; i < 3; i++)
+		expect_intact();
+	for (i = 0; i < 64; i++)
+		if (vm.memory[region_gpa(REGION_DATA) + i] != (i - 8 < 8 ? 0 : 0xff))
+			return;
+	fail("KVM wrote nothing to the guest's copy: the attack was none");
+}
+
+const struct attack data_attacks[] = {
+	{ "write-constants", 5, "a write to constants: write",
+	  refused_write, &(const unsigned int){ REGION_RODATA } },
+	{ "write-data", 5, "a write to private data: write",
+	  refused_write, &(const unsigned int){ REGION_DATA } },
+	{ "private-data", 5, "the module's own write to private data: it has it, the guest's copy not",
+	  private_data, NULL },
+	{ "inside-write-constants", 5, "the module's own write to constants: access",
+	  own_write, &(const struct own){ text_write_constant, REGION_RODATA } },
+	{ "inside-write-text", 5, "the module's own write to text: access",
+	  own_write, &(const struct own){ text_write_text, REGION_TEXT } },
+	{ "inside-write-gates", 5, "the module's own write to gates: access",
+	  write_to_own_gates, NULL },
+	{ "guest-frame-gates", 5, "a write from inside to gates at the guest's frame: access",
+	  write_by_guest_frame, &(const unsigned int){ REGION_GATES } },
+	{ "guest-frame-text", 5, "a write from inside to text at the guest's frame: access",
+	  write_by_guest_frame, &(const unsigned int){ REGION_TEXT } },
+	{ "guest-frame-constants", 5, "a write from inside to constants at the guest's frame: access",
+	  write_by_guest_frame, &(const unsigned int){ REGION_RODATA } },
+	{ "guest-frame-data", 5, "a write from inside to data at the guest's frame: access",
+	  write_by_guest_frame, &(const unsigned int){ REGION_DATA } },
+	{ "another-text", 5, "a write from inside to another module's text: access",
+	  write_to_another, &(const unsigned int){ REGION_TEXT } },
+	{ "another-data", 5, "a write from inside to another module's data: access",
+	  write_to_another, &(const unsigned int){ REGION_DATA } },
+	{ "mirror", 5, "all of a private stack overwritten as the guest sees it: no effect",
+	  mirror_overwritten, NULL },
+	{ "window", 5, "a write to the window of a frame: the module has it",
+	  windows, &(const bool){ false } },
+	{ "window-around", 5, "writes all around the window of a frame: no effect",
+	  windows, &(const bool){ true } },
+	{ "window-of-another", 5, "what another thread left in a window: overwritten",
+	  window_of_another, NULL },
+	{ "unknown-frame", 5, "a call out from a frame that the image does not know: frame",
+	  unknown_frame, NULL },
+	{ "steal-time", 5, "KVM's steal time aimed at private data: the guest's copy changes",
+	  paravirtual, &(const uint32_t){ MSR_KVM_STEAL_TIME } },
+	{ "kvm-clock", 5, "KVM's clock aimed at private data: the guest's copy changes",
+	  paravirtual, &(const uint32_t){ MSR_KVM_SYSTEM_TIME_NEW } },
+	{}
+};

@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * I2: nothing outside the module's sealed text ever executes with privilege
+ * raised: not by jumps, exceptions, interrupts, or instructions that have no
+ * business in a module.
+ */
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "attack.h"
+
+#define SP		STACK(0)
+#define RESULT		0x1234
+
+#define NMI_VECTOR	2
+#define IRQ_VECTOR	0x20
+
+extern const char kernel_halt[], kernel_jump[];
+extern const char text_null[], text_goto[], text_return_to[], text_return_early[];
+extern const char text_return_late[], text_read[], text_write[], text_count[], text_keep[];
+extern const char text_divide[], text_undefined[], text_not_canonical[];
+extern const char text_load_ds[], text_load_ss[], text_float[];
+extern const char text_float_divide[], text_step[], text_vmcall[], text_syscall[];
+extern const char text_hlt[], text_cpuid[], text_rdpmc[], text_read_cr0[];
+extern const char text_write_cr0[], text_write_cr4[], text_read_dr7[], text_write_dr7[];
+extern const char text_clts[], text_in[], text_out_port[], text_rdmsr[], text_wrmsr[];
+extern const char text_xsetbv[], text_wbinvd[], text_invd[], text_monitor[], text_mwait[];
+extern const char text_write_cr3[], text_write_cr3_after[], text_pause[], text_rdtsc[];
+extern const char text_vmrun[], text_vmload[], text_vmsave[], text_stgi[], text_clgi[];
+extern const char text_invlpga[], out_return[], out[];
+
+/* --- jumps --------------------------------------------------------------------- */
+
+struct place {
+	unsigned int region;
+	const char *text;	/* instead of the region's start */
+	uint64_t va;		/* instead of a region */
+};
+
+static void jump_from_outside(const struct attack *attack)
+{
+	const struct place *p = attack->with;
+	struct kvm_regs regs;
+	uint64_t va;
+
+	start();
+	va = p->text ? text_va(p->text) : region_va(p->region);
+	regs = kernel_regs(kernel_va(kernel_jump), SP);
+	regs.rdi = va;
+	vcpu_set_regs(cpu, &regs);
+	expect_violation(cpu, KVM_GM_V_EXEC, bypassed_gate(va), va, va,
+			 .gpa = region_gpa(p->region) + (va & (PAGE - 1)), .module = &victim);
+}
+
+static void jump_by_alias(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	machine_map(&vm, VA_ABSENT, region_gpa(REGION_TEXT), PTE_P);
+	kernel_at(cpu, VA_ABSENT, SP);
+	expect_violation(cpu, KVM_GM_V_EXEC, KVM_GM_NO_GATE, VA_ABSENT, VA_ABSENT,
+			 .gpa = region_gpa(REGION_TEXT), .module = &victim);
+}
+
+static void escape(const struct attack *attack)
+{
+	const struct place *p = attack->with;
+	uint64_t va;
+
+	start();
+	va = p->va ?: region_va(p->region);
+	call_text(cpu, text_goto, SP, va, 0);
+	if (p->va)
+		expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va,
+				 .gpa = va - VA_KERNEL, .module = &victim, .inside = SP);
+	else
+		expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va, .any_gpa = true,
+				 .module = &victim, .inside = SP);
+	expect_activations(0);
+}
+
+static void escape_by_return(const struct attack *attack)
+{
+	uint64_t va = kernel_va(kernel_halt);
+
+	(void)attack;
+	start();
+	call_text(cpu, text_return_to, SP, va, 0);
+	expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va, .gpa = va - VA_KERNEL,
+			 .module = &victim, .inside = SP);
+}
+
+/* The module's own text at the frame that the guest knows is not its text. */
+static void escape_to_guest_frame(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	machine_map(&vm, VA_BESIDE, region_gpa(REGION_TEXT), PTE_P);
+	call_text(cpu, text_goto, SP, VA_BESIDE, 0);
+	expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, VA_BESIDE, VA_BESIDE,
+			 .gpa = region_gpa(REGION_TEXT), .module = &victim, .inside = SP);
+}
+
+struct stray_return {
+	const char *text;
+	int64_t sp;		/* the private stack pointer then, from where it was */
+};
+
+static void return_elsewhere(const struct attack *attack)
+{
+	const struct stray_return *r = attack->with;
+
+	start();
+	call_text(cpu, r->text, SP, 0, 0);
+	expect_violation(cpu, KVM_GM_V_FRAME, GATE_OUT_RETURN, text_va(out_return),
+			 private_sp() + r->sp, .module = &victim, .inside = SP);
+	expect_activations(0);
+}
+
+/* --- exceptions of the module's own -------------------------------------------------- */
+
+struct exception {
+	const char *text;
+	uint64_t rsi;
+	uint64_t cr0;		/* to be set outside */
+	unsigned int vector;
+	uint64_t error;
+};
+
+static void exception(const struct attack *attack)
+{
+	const struct exception *e = attack->with;
+	struct kvm_sregs sregs;
+
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr0 |= e->cr0;
+	vcpu_set_sregs(cpu, &sregs);
+	call_text(cpu, e->text, SP, e->rsi, 0);
+	expect_event(cpu, e->vector, e->error, SP);
+	if (e->vector == PF_VECTOR)
+		expect_equal("CR2", vcpu_sregs(cpu).cr2, e->rsi);
+	expect_activations(1);
+	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], 1);
+}
+
+static void exception_on_read_only(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P);
+	call_text(cpu, text_write, SP, VA_ABSENT, 1);
+	expect_event(cpu, PF_VECTOR, 3, SP);
+	expect_equal("CR2", vcpu_sregs(cpu).cr2, VA_ABSENT);
+	/* The guest allows it: the write is done then. */
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), 1);
+	expect_equal("what was written", *word_at(VA_SCRATCH), 1);
+}
+
+/* User memory does not exist inside, whatever the guest maps. */
+static void exception_on_user(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	machine_map(&vm, VA_USER, SCRATCH, PTE_P | PTE_W | PTE_U);
+	call_text(cpu, text_read, SP, VA_USER, 0);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	expect_equal("CR2", vcpu_sregs(cpu).cr2, VA_USER);
+	handler_returns(cpu);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+}
+
+/* The flag that the module set steps neither the guest nor, later, itself. */
+static void exception_step(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	call_text(cpu, text_step, SP, 0, 0);
+	expect_event(cpu, DB_VECTOR, NO_ERROR_CODE, SP);
+	handler_returns(cpu);
+	expect_return(cpu);
+}
+
+/* --- instructions ------------------------------------------------------------------------ */
+
+struct instruction {
+	const char *text;
+	unsigned int offset;	/* of the instruction */
+	uint64_t code;		/* SVM's exit code */
+	uint64_t cr4;		/* to be set outside */
+};
+
+static void instruction(const struct attack *attack)
+{
+	const struct instruction *i = attack->with;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr4 |= i->cr4;
+	vcpu_set_sregs(cpu, &sregs);
+	call_text(cpu, i->text, SP, 0x80000033, 0);	/* for CR0: no WP */
+	regs = vcpu_regs(cpu);
+	regs.rax = regs.rcx = 0;
+	vcpu_set_regs(cpu, &regs);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(i->text) + i->offset,
+			 i->code, .module = &victim, .inside = SP);
+	expect_activations(0);
+}
+
+/* No intercept is needed: the module has no text in tables that are not KVM's. */
+static void write_cr3(const struct attack *attack)
+{
+	uint64_t va;
+
+	(void)attack;
+	start();
+	va = text_va(text_write_cr3_after);
+	call_text(cpu, text_write_cr3, SP, PML4, 0);
+	expect_violation(cpu, KVM_GM_V_ESCAPE, bypassed_gate(va), va, va,
+			 .gpa = region_gpa(REGION_TEXT) + (va & (PAGE - 1)), .module = &victim,
+			 .inside = SP);
+}
+
+static void harmless(const struct attack *attack)
+{
+	start();
+	call_text(cpu, attack->with, SP, 0, 0);
+	expect(expect_return(cpu), "the result is 0");
+}
+
+/* --- events from outside --------------------------------------------------------------- */
+
+static void spin(bool interrupts)
+{
+	struct kvm_regs regs;
+
+	*word_at(VA_SCRATCH) = 0;
+	call_text(cpu, text_count, SP, VA_SCRATCH, 0);
+	if (interrupts) {
+		regs = vcpu_regs(cpu);
+		regs.rflags |= 0x200;
+		vcpu_set_regs(cpu, &regs);
+	}
+	run_until_inside(cpu);
+}
+
+static void stop_spinning(void)
+{
+	*word_at(VA_SCRATCH) = 1;
+	expect(expect_return(cpu), "the module did not count");
+	expect_activations(0);
+}
+
+static void raise_interrupt(void)
+{
+	struct kvm_interrupt interrupt = { .irq = IRQ_VECTOR };
+
+	must(ioctl(cpu->fd, KVM_INTERRUPT, &interrupt), "KVM_INTERRUPT");
+}
+
+static void raise_nmi(void)
+{
+	must(ioctl(cpu->fd, KVM_NMI), "KVM_NMI");
+}
+
+static void raise_machine_check(void)
+{
+	uint64_t banks = 1 | 1 << 8;	/* MCG_CTL */
+	struct kvm_x86_mce mce = {
+		.status = 1ULL << 63 | 1ULL << 61 | 1ULL << 60,	/* valid, uncorrected, enabled */
+		.mcg_status = 4,				/* in progress */
+	};
+
+	must(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &banks), "KVM_X86_SETUP_MCE");
+	must(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), "KVM_X86_SET_MCE");
+}
+
+struct outside_event {
+	void (*raise)(void);
+	unsigned int vector;
+	unsigned int times;
+};
+
+static void outside_event(const struct attack *attack)
+{
+	const struct outside_event *e = attack->with;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr4 |= 0x40;		/* MCE */
+	vcpu_set_sregs(cpu, &sregs);
+	spin(true);
+	for (i = 0; i < e->times; i++) {
+		e->raise();
+		expect_event(cpu, e->vector, NO_ERROR_CODE, SP);
+		handler_returns(cpu);
+		if (i + 1 < e->times)
+			run_until_inside(cpu);
+	}
+	stop_spinning();
+	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], e->times);
+	expect_equal("resumes", query(1).crossings[KVM_GM_RESUME], e->times);
+}
+
+static void exception_from_userspace(const struct attack *attack)
+{
+	struct kvm_vcpu_events events;
+
+	(void)attack;
+	start();
+	spin(false);
+	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	events.exception.injected = 1;
+	events.exception.nr = GP_VECTOR;
+	events.exception.has_error_code = 1;
+	events.exception.error_code = 0x77;
+	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	expect_event(cpu, GP_VECTOR, 0x77, SP);
+	handler_returns(cpu);
+	stop_spinning();
+}
+
+/* SMRAM's state save area, 64-bit form. */
+#define SMBASE		0x30000
+#define SMM_RIP		0xff78
+#define SMM_RSP		0xffd8
+#define SMM_CR3		0xff50
+
+static void smi(const struct attack *attack)
+{
+	uint8_t *smram;
+	unsigned int i;
+
+	(void)attack;
+	start();
+	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
+	machine_set_slot(&vm, 1 << 16 | 1, MODULES, MEMORY - MODULES, vm.memory + MODULES, 0);
+	smram = vm.memory + SMBASE;
+	memcpy(smram + 0x8000, "\xf4\x0f\xaa", 3);	/* hlt; rsm */
+	spin(false);
+	must(ioctl(cpu->fd, KVM_SMI), "KVM_SMI");
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
+	expect_equal("RIP in SMM", vcpu_regs(cpu).rip, 0x8001);
+	expect_equal("RIP that was saved", *(uint64_t *)(smram + SMM_RIP), gate_va(GATE_RESUME));
+	expect_equal("CR3 that was saved", *(uint64_t *)(smram + SMM_CR3), PML4);
+	expect_equal("RSP that was saved", *(uint64_t *)(smram + SMM_RSP), SP);
+	for (i = 0; i < 16; i++)		/* RAX at 0xfff8, down to R15 */
+		if (0xfff8 - 8 * i != SMM_RSP)
+			expect_equal("a general register that was saved",
+				     *(uint64_t *)(smram + 0xfff8 - 8 * i), 0);
+	stop_spinning();
+}
+
+/* --- resumption ----------------------------------------------------------------------------- */
+
+/* Interrupted in text_keep(), which has a value of its own in every register. */
+static void interrupted(unsigned int vcpus)
+{
+	start_with(&(struct setup) { .vcpus = vcpus });
+	call_text(cpu, text_keep, SP, VA_ABSENT, 0);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	*word_at(VA_SCRATCH) = RESULT;
+}
+
+static void resume_exact(const struct attack *attack)
+{
+	(void)attack;
+	interrupted(1);
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), RESULT);
+	expect_activations(0);
+}
+
+static void resume_elsewhere(const struct attack *attack)
+{
+	static struct kvm_xsave vectors;
+
+	(void)attack;
+	interrupted(2);
+	/* Vector registers are what a kernel moves with a thread. */
+	must(ioctl(cpu->fd, KVM_GET_XSAVE, &vectors), "KVM_GET_XSAVE");
+	must(ioctl(cpu2->fd, KVM_SET_XSAVE, &vectors), "KVM_SET_XSAVE");
+	kernel_at(cpu2, gate_va(GATE_RESUME), SP);
+	expect_equal("result", expect_return(cpu2), RESULT);
+	/* The vCPU that was interrupted has nothing to go back to. */
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
+			 .module = &victim);
+}
+
+static void resume_twice(const struct attack *attack)
+{
+	(void)attack;
+	interrupted(1);
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), RESULT);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
+			 .module = &victim);
+}
+
+static void resume_wrong_stack(const struct attack *attack)
+{
+	const int64_t *offset = attack->with;
+
+	interrupted(1);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP + *offset);
+	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP + *offset,
+			 .module = &victim);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_equal("result", expect_return(cpu), RESULT);
+}
+
+static void resume_never_interrupted(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
+			 .module = &victim);
+}
+
+static void resume_inside(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .vcpus = 2 });
+	spin(false);
+	kernel_at(cpu2, gate_va(GATE_RESUME), SP);
+	expect_violation(cpu2, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
+			 .module = &victim);
+	stop_spinning();
+}
+
+static void return_interrupted(const struct attack *attack)
+{
+	(void)attack;
+	interrupted(1);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_violation(cpu, KVM_GM_V_RETURN, GATE_IN_RETURN, gate_va(GATE_IN_RETURN), SP,
+			 .module = &victim);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_equal("result", expect_return(cpu), RESULT);
+}
+
+/* The handler ends in the text that it interrupted rather than at the gate. */
+static void handler_returns_into_text(const struct attack *attack)
+{
+	extern const char text_keep_load[];
+	struct kvm_regs regs;
+	uint64_t va;
+
+	(void)attack;
+	interrupted(1);
+	va = text_va(text_keep_load);
+	regs = kernel_regs(kernel_va(kernel_jump), SP);
+	regs.rdi = va;
+	vcpu_set_regs(cpu, &regs);
+	expect_violation(cpu, KVM_GM_V_EXEC, bypassed_gate(va), va, va,
+			 .gpa = region_gpa(REGION_TEXT) + (va & (PAGE - 1)), .module = &victim);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_equal("result", expect_return(cpu), RESULT);
+}
+
+/* The thread calls in again from where it was interrupted: the old stay is over. */
+static void call_while_interrupted(const struct attack *attack)
+{
+	(void)attack;
+	interrupted(1);
+	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
+	expect_equal("result", expect_return(cpu), 42);
+	expect_activations(0);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
+			 .module = &victim);
+}
+
+/* A register or flag that the module lost would be a violation (see guest.S). */
+static void resume_many_times(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start();
+	call_text(cpu, text_keep, SP, VA_ABSENT, 0);
+	for (i = 0; i < 200; i++) {
+		expect_event(cpu, PF_VECTOR, 0, SP);
+		handler_returns(cpu);
+	}
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	handler_returns(cpu);
+	expect_return(cpu);
+	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], 201);
+	expect_equal("resumes", query(1).crossings[KVM_GM_RESUME], 201);
+}
+
+#define JUMP(label, what, ...) \
+	{ "jump-" label, 2, "a jump from the kernel to " what ": exec", jump_from_outside, \
+	  &(const struct place){ __VA_ARGS__ } }
+#define ESCAPE(label, what, ...) \
+	{ "escape-" label, 2, "a jump from inside to " what ": escape", escape, \
+	  &(const struct place){ __VA_ARGS__ } }
+#define EXCEPTION(label, text, ...) \
+	{ "exception-" label, 2, text " inside: the guest finds it at the resume gate", \
+	  exception, &(const struct exception){ __VA_ARGS__ } }
+#define INSTRUCTION(label, text, ...) \
+	{ "inside-" label, 2, text " inside: exit", instruction, \
+	  &(const struct instruction){ __VA_ARGS__ } }
+#define EVENT(label, text, ...) \
+	{ label, 2, text, outside_event, &(const struct outside_event){ __VA_ARGS__ } }
+
+const struct attack exit_attacks[] = {
+	JUMP("text", "the text's first instruction", .region = REGION_TEXT),
+	JUMP("text-middle", "the middle of the text", .region = REGION_TEXT, .text = text_count),
+	JUMP("out-call", "an out-call gate", .region = REGION_TEXT, .text = out),
+	JUMP("out-return", "the out-return gate", .region = REGION_TEXT, .text = out_return),
+	JUMP("constants", "constants", .region = REGION_RODATA),
+	JUMP("data", "private data", .region = REGION_DATA),
+	JUMP("stack", "a private stack", .region = REGION_STACK),
+	{ "jump-alias", 2, "a jump to text by another mapping: exec", jump_by_alias, NULL },
+	ESCAPE("kernel", "the kernel", .va = VA_KERNEL + KERNEL),
+	ESCAPE("gates", "the gates", .region = REGION_GATES),
+	ESCAPE("constants", "constants", .region = REGION_RODATA),
+	ESCAPE("data", "private data", .region = REGION_DATA),
+	ESCAPE("stack", "the private stack", .region = REGION_STACK),
+	{ "escape-return", 2, "a return from inside to the kernel: escape", escape_by_return, NULL },
+	{ "escape-guest-frame", 2, "a jump from inside to text at the guest's frame: escape",
+	  escape_to_guest_frame, NULL },
+	{ "return-early", 2, "an out-return with a word on the stack: frame",
+	  return_elsewhere, &(const struct stray_return){ text_return_early, -8 } },
+	{ "return-late", 2, "an out-return with words taken from the stack: frame",
+	  return_elsewhere, &(const struct stray_return){ text_return_late, 16 } },
+
+	EXCEPTION("divide", "a division by zero", text_divide, .vector = DE_VECTOR),
+	EXCEPTION("undefined", "an undefined instruction", text_undefined, .vector = UD_VECTOR),
+	EXCEPTION("not-canonical", "a load from no address", text_not_canonical,
+		  .vector = GP_VECTOR),
+	EXCEPTION("segment-absent", "a load of an absent segment", text_load_ds,
+		  .rsi = ABSENT_DS, .vector = NP_VECTOR, .error = ABSENT_DS),
+	EXCEPTION("stack-segment-absent", "a load of an absent stack segment", text_load_ss,
+		  .rsi = ABSENT_DS, .vector = SS_VECTOR, .error = ABSENT_DS),
+	EXCEPTION("segment-limit", "a load of a segment past the table", text_load_ds,
+		  .rsi = 0x1000, .vector = GP_VECTOR, .error = 0x1000),
+	EXCEPTION("task-switched", "floating point with CR0.TS", text_float,
+		  .cr0 = 8, .vector = NM_VECTOR),
+	EXCEPTION("no-coprocessor", "floating point with CR0.EM", text_float,
+		  .cr0 = 4, .vector = NM_VECTOR),
+	EXCEPTION("float-divide", "a floating point division by zero", text_float_divide,
+		  .vector = MF_VECTOR),
+	EXCEPTION("read-absent", "a load from where nothing is", text_read,
+		  .rsi = VA_ABSENT, .vector = PF_VECTOR),
+	EXCEPTION("write-absent", "a store to where nothing is", text_write,
+		  .rsi = VA_ABSENT, .vector = PF_VECTOR, .error = 2),
+	EXCEPTION("fetch-absent", "a jump to where nothing is", text_goto,
+		  .rsi = VA_ABSENT, .vector = PF_VECTOR, .error = 0x10),
+	EXCEPTION("read-user", "a load from user space", text_read,
+		  .rsi = VA_USER, .vector = PF_VECTOR),
+	EXCEPTION("fetch-user", "a jump to user space", text_goto,
+		  .rsi = VA_USER, .vector = PF_VECTOR, .error = 0x10),
+	EXCEPTION("vmcall", "the other vendor's hypercall", text_vmcall, .vector = UD_VECTOR),
+	EXCEPTION("syscall", "a disabled system call", text_syscall, .vector = UD_VECTOR),
+	{ "exception-read-only", 2, "a store to the guest's read-only memory: done once it allows it",
+	  exception_on_read_only, NULL },
+	{ "exception-user-mapped", 2, "a load from user memory that is there: a page fault",
+	  exception_on_user, NULL },
+	{ "exception-step", 2, "the module steps itself: one #DB, then it goes on",
+	  exception_step, NULL },
+
+	INSTRUCTION("hlt", "HLT", text_hlt, 0, 0x78, 0),
+	INSTRUCTION("cpuid", "CPUID", text_cpuid, 0, 0x72, 0),
+	INSTRUCTION("rdpmc", "RDPMC", text_rdpmc, 0, 0x6f, 0),
+	INSTRUCTION("write-cr0", "a store to CR0 of another mode", text_write_cr0, 0, 0x65, 0),
+	INSTRUCTION("write-cr4", "a store to CR4", text_write_cr4, 0, 0x14, 0),
+	INSTRUCTION("read-dr7", "a load from DR7", text_read_dr7, 0, 0x27, 0),
+	INSTRUCTION("write-dr7", "a store to DR7", text_write_dr7, 0, 0x37, 0),
+	INSTRUCTION("in", "IN", text_in, 0, 0x7b, 0),
+	INSTRUCTION("out", "OUT", text_out_port, 0, 0x7b, 0),
+	INSTRUCTION("rdmsr", "RDMSR", text_rdmsr, 5, 0x7c, 0),
+	INSTRUCTION("wrmsr", "WRMSR", text_wrmsr, 5, 0x7c, 0),
+	INSTRUCTION("xsetbv", "XSETBV", text_xsetbv, 2, 0x8d, 0x40000),
+	INSTRUCTION("wbinvd", "WBINVD", text_wbinvd, 0, 0x89, 0),
+	INSTRUCTION("invd", "INVD", text_invd, 0, 0x76, 0),
+	INSTRUCTION("monitor", "MONITOR", text_monitor, 0, 0x8a, 0),
+	INSTRUCTION("mwait", "MWAIT", text_mwait, 0, 0x8b, 0),
+	{ "inside-write-cr3", 2, "a store to CR3 inside, of the guest's own tables: escape",
+	  write_cr3, NULL },
+	INSTRUCTION("vmrun", "VMRUN", text_vmrun, 0, 0x80, 0),
+	INSTRUCTION("vmload", "VMLOAD", text_vmload, 0, 0x82, 0),
+	INSTRUCTION("vmsave", "VMSAVE", text_vmsave, 0, 0x83, 0),
+	INSTRUCTION("stgi", "STGI", text_stgi, 0, 0x84, 0),
+	INSTRUCTION("clgi", "CLGI", text_clgi, 0, 0x85, 0),
+	INSTRUCTION("invlpga", "INVLPGA", text_invlpga, 0, 0x7a, 0),
+	{ "inside-pause", 2, "PAUSE inside: nothing", harmless, text_pause },
+	{ "inside-clts", 2, "CLTS inside: nothing", harmless, text_clts },
+	{ "inside-read-cr0", 2, "a load from CR0 inside: the guest's", harmless, text_read_cr0 },
+	{ "inside-rdtsc", 2, "RDTSC inside: the time", harmless, text_rdtsc },
+
+	EVENT("interrupt", "an interrupt inside: the guest finds it at the resume gate",
+	      raise_interrupt, IRQ_VECTOR, 1),
+	EVENT("interrupt-storm", "an interrupt at each chance: each resumed",
+	      raise_interrupt, IRQ_VECTOR, 100),
+	EVENT("nmi", "an NMI inside: the guest finds it at the resume gate",
+	      raise_nmi, NMI_VECTOR, 1),
+	EVENT("nmi-storm", "an NMI at each chance: each resumed", raise_nmi, NMI_VECTOR, 100),
+	EVENT("machine-check", "a machine check inside: the guest finds it at the resume gate",
+	      raise_machine_check, MC_VECTOR, 1),
+	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
+	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
+	  exception_from_userspace, NULL },
+
+	{ "resume", 2, "a resume: every register and flag as it was", resume_exact, NULL },
+	{ "resume-often", 2, "200 resumes: every register and flag as it was",
+	  resume_many_times, NULL },
+	{ "resume-elsewhere", 2, "a resume on another vCPU, and again on the first: resume",
+	  resume_elsewhere, NULL },
+	{ "resume-twice", 2, "a second resume: resume", resume_twice, NULL },
+	{ "resume-below", 2, "a resume with a lower stack pointer: resume",
+	  resume_wrong_stack, &(const int64_t){ -16 } },
+	{ "resume-above", 2, "a resume with a higher stack pointer: resume",
+	  resume_wrong_stack, &(const int64_t){ 256 } },
+	{ "resume-nothing", 2, "a resume of nothing: resume", resume_never_interrupted, NULL },
+	{ "resume-running", 2, "a resume of who is inside on another vCPU: resume",
+	  resume_inside, NULL },
+	{ "return-interrupted", 2, "an in-return of who was interrupted: return",
+	  return_interrupted, NULL },
+	{ "handler-into-text", 2, "a handler that ends in the text: exec",
+	  handler_returns_into_text, NULL },
+	{ "call-interrupted", 2, "a call by who was interrupted: the interrupted stay is over",
+	  call_while_interrupted, NULL },
+	{}
+};

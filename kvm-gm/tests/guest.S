@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What runs in the guest: the hostile kernel, a few lines for each thing that
+ * it does, and the text of the victim, the sealed module, one page. Both are
+ * copied into guest memory; labels become guest addresses by their distance
+ * from the start.
+ *
+ * HLT is how the guest turns to the test, which sees and sets all registers.
+ */
+
+#define VMMCALL	.byte 0x0f, 0x01, 0xd9
+
+	.section .rodata
+	.balign 4096
+
+/* --- the kernel ------------------------------------------------------------- */
+
+	.globl kernel
+kernel:
+
+	.globl kernel_halt
+kernel_halt:				/* where calls of the victim return to */
+	hlt
+
+	.globl kernel_callee
+kernel_callee:				/* what the victim calls */
+	hlt
+	ret
+
+	.globl kernel_write
+kernel_write:
+	mov %rax,(%rdi)
+	hlt
+
+	.globl kernel_read
+kernel_read:
+	mov (%rdi),%rax
+	hlt
+
+	.globl kernel_lock_or
+kernel_lock_or:
+	lock orq %rax,(%rdi)
+	hlt
+
+	.globl kernel_string_copy
+kernel_string_copy:			/* from RSI to RDI */
+	movsq
+	hlt
+
+	.globl kernel_push
+kernel_push:				/* what is at RSI onto the stack */
+	push (%rsi)
+	hlt
+
+	.globl kernel_jump
+kernel_jump:
+	jmp *%rdi
+
+	.globl kernel_hypercall
+kernel_hypercall:
+	VMMCALL
+	hlt
+
+	.globl kernel_wrmsr
+kernel_wrmsr:
+	wrmsr
+	hlt
+
+	.globl kernel_calls
+kernel_calls:				/* the gate at R12, RBX times */
+	mov $41,%edi
+	call *%r12
+	cmp $42,%rax
+	jne 1f
+	dec %rbx
+	jnz kernel_calls
+1:	hlt
+
+	.globl kernel_remap
+kernel_remap:				/* RAX, RBX to RDI in turn until (RSI) is set */
+	mov %rax,(%rdi)
+	mov %rbx,(%rdi)
+	cmpq $0,(%rsi)
+	je kernel_remap
+	hlt
+
+	.globl kernel_end
+kernel_end:
+
+/* --- the victim's text ------------------------------------------------------- */
+
+	.balign 4096
+	.globl victim_text
+victim_text:
+	.set victim_rodata, victim_text + 0x1000
+	.set victim_data, victim_text + 0x2000
+
+	.globl text_null
+text_null:
+	lea 1(%rdi),%rax
+	ret
+
+	.globl text_jump
+text_jump:				/* any other function: RDI, its arguments RSI.. */
+	jmp *%rdi
+
+	.globl text_identity
+text_identity:
+	mov %rdi,%rax
+	ret
+
+	.globl text_flags
+text_flags:
+	pushf
+	pop %rax
+	ret
+
+	.globl text_read
+text_read:
+	mov (%rsi),%rax
+	ret
+
+	.globl text_write
+text_write:
+	mov %rdx,(%rsi)
+	mov $1,%eax
+	ret
+
+	.globl text_read_private
+text_read_private:
+	mov victim_data(%rip),%rax
+	ret
+
+	.globl text_write_private
+text_write_private:
+	mov %rsi,victim_data(%rip)
+	mov $1,%eax
+	ret
+
+	.globl text_read_constant
+text_read_constant:
+	mov victim_rodata(%rip),%rax
+	ret
+
+	.globl text_write_constant
+text_write_constant:
+	mov %rsi,victim_rodata(%rip)
+	ret
+
+	.globl text_write_text
+text_write_text:
+	mov %rsi,victim_text(%rip)
+	ret
+
+	.globl text_goto
+text_goto:
+	jmp *%rsi
+
+	.globl text_return_to
+text_return_to:
+	push %rsi
+	ret
+
+	.globl text_return_early
+text_return_early:			/* with one word too many on the stack */
+	push %rsi
+	jmp out_return
+
+	.globl text_return_late
+text_return_late:			/* with a word of the caller's taken */
+	add $16,%rsp
+	jmp out_return
+
+	.globl text_spin
+text_spin:				/* until (RSI) is set */
+	mov (%rsi),%rax
+	test %rax,%rax
+	jz text_spin
+	ret
+
+	.globl text_count
+text_count:				/* until (RSI) is set; how often round */
+	movq $0,victim_data(%rip)
+1:	incq victim_data(%rip)
+	pause
+	cmpq $0,(%rsi)
+	je 1b
+	mov victim_data(%rip),%rax
+	ret
+
+	.globl text_sum
+text_sum:				/* words at RSI, RDX apart, RCX of them */
+	xor %eax,%eax
+1:	add (%rsi),%rax
+	add %rdx,%rsi
+	dec %rcx
+	jnz 1b
+	ret
+
+/* The registers that a C function keeps, with values that nobody else knows. */
+#define SECRET(i) (0x5ec2e700 + i)
+	.macro fill_callee_saved
+	mov $SECRET(3),%rbx
+	mov $SECRET(5),%rbp
+	mov $SECRET(12),%r12
+	mov $SECRET(13),%r13
+	mov $SECRET(14),%r14
+	mov $SECRET(15),%r15
+	.endm
+	.macro check_callee_saved
+	cmp $SECRET(3),%rbx
+	jne wrong
+	cmp $SECRET(5),%rbp
+	jne wrong
+	cmp $SECRET(12),%r12
+	jne wrong
+	cmp $SECRET(13),%r13
+	jne wrong
+	cmp $SECRET(14),%r14
+	jne wrong
+	cmp $SECRET(15),%r15
+	jne wrong
+	.endm
+
+	.globl text_out
+text_out:				/* out to kernel_callee: what it returns, plus 1 */
+	push $SECRET(0)
+	fill_callee_saved
+	call out
+	check_callee_saved
+	pop %rcx
+	cmp $SECRET(0),%rcx
+	jne wrong
+	inc %rax
+	ret
+wrong:
+	xor %eax,%eax
+	hlt				/* a violation */
+
+	.globl text_out_twice
+text_out_twice:
+	push $SECRET(0)
+	call out
+	call out
+	pop %rcx
+	ret
+
+	.globl text_out_indirect
+text_out_indirect:			/* to RSI */
+	push $SECRET(0)
+	mov %rsi,%r11
+	call out_indirect
+	pop %rcx
+	ret
+
+	.globl text_out_window
+text_out_window:			/* 32 shared bytes in the middle of 64 */
+	sub $72,%rsp
+	mov $SECRET(1),%rax
+	mov %rax,(%rsp)
+	mov %rax,8(%rsp)
+	mov %rax,16(%rsp)
+	mov %rax,24(%rsp)
+	mov %rax,32(%rsp)
+	mov %rax,40(%rsp)
+	mov %rax,48(%rsp)
+	mov %rax,56(%rsp)
+	lea 16(%rsp),%rdi
+	call out
+	.globl text_out_window_return
+text_out_window_return:
+	mov $SECRET(1),%rcx
+	cmp %rcx,(%rsp)
+	jne wrong
+	cmp %rcx,8(%rsp)
+	jne wrong
+	cmp %rcx,48(%rsp)
+	jne wrong
+	cmp %rcx,56(%rsp)
+	jne wrong
+	mov 16(%rsp),%rax
+	add 24(%rsp),%rax
+	add 32(%rsp),%rax
+	add 40(%rsp),%rax
+	add $72,%rsp
+	ret
+
+	.globl text_args
+text_args:				/* three words on the stack: 100a + 10b + c */
+	imul $100,8(%rsp),%rax
+	imul $10,16(%rsp),%rcx
+	add %rcx,%rax
+	add 24(%rsp),%rax
+	ret
+
+	.globl text_out_args
+text_out_args:
+	push $SECRET(3)
+	push $SECRET(2)
+	push $SECRET(1)
+	call out_args
+	add $24,%rsp
+	ret
+
+	.globl text_recurse
+text_recurse:
+	call text_recurse
+	ret
+
+	.globl text_keep
+text_keep:				/* every register and flag, over a load from (RSI) */
+	push %rsi
+	fill_callee_saved
+	mov $SECRET(1),%ecx
+	mov $SECRET(2),%edx
+	mov $SECRET(7),%edi
+	mov $SECRET(8),%r8d
+	mov $SECRET(9),%r9d
+	mov $SECRET(10),%r10d
+	mov $SECRET(11),%r11d
+	movq %rdx,%xmm7
+	xor %eax,%eax
+	stc
+	.globl text_keep_load
+text_keep_load:
+	mov (%rsi),%rax
+	jnc wrong
+	check_callee_saved
+	cmp $SECRET(1),%rcx
+	jne wrong
+	cmp $SECRET(2),%rdx
+	jne wrong
+	cmp $SECRET(7),%rdi
+	jne wrong
+	cmp $SECRET(8),%r8
+	jne wrong
+	cmp $SECRET(9),%r9
+	jne wrong
+	cmp $SECRET(10),%r10
+	jne wrong
+	cmp $SECRET(11),%r11
+	jne wrong
+	movq %xmm7,%rcx
+	cmp $SECRET(2),%rcx
+	jne wrong
+	cmp (%rsp),%rsi
+	jne wrong
+	pop %rcx
+	ret
+
+/* Exceptions. */
+	.globl text_divide
+text_divide:
+	xor %ecx,%ecx
+	div %ecx
+	ret
+	.globl text_undefined
+text_undefined:
+	ud2
+	.globl text_not_canonical
+text_not_canonical:
+	mov $1,%eax
+	shl $63,%rax
+	mov (%rax),%rax
+	ret
+	.globl text_load_ds
+text_load_ds:
+	mov %esi,%ds
+	ret
+	.globl text_load_ss
+text_load_ss:
+	mov %esi,%ss
+	ret
+	.globl text_float
+text_float:
+	fld1
+	ret
+	.globl text_float_divide
+text_float_divide:
+	push $0x33b			/* all masked but division by zero */
+	fninit
+	fldcw (%rsp)
+	fld1
+	fldz
+	fdivrp
+	fwait
+	pop %rax
+	ret
+	.globl text_step
+text_step:
+	pushf
+	orl $0x100,(%rsp)
+	popf
+	nop
+	ret
+
+/* Instructions that a module has no business with. */
+	.globl text_hlt
+text_hlt:
+	hlt
+	ret
+	.globl text_cpuid
+text_cpuid:
+	cpuid
+	ret
+	.globl text_rdpmc
+text_rdpmc:
+	rdpmc
+	ret
+	.globl text_rdtsc
+text_rdtsc:
+	rdtsc
+	shl $32,%rdx
+	or %rdx,%rax
+	ret
+	.globl text_read_cr0
+text_read_cr0:
+	mov %cr0,%rax
+	ret
+	.globl text_write_cr0
+text_write_cr0:
+	mov %rsi,%cr0
+	ret
+	.globl text_write_cr3
+text_write_cr3:
+	mov %rsi,%cr3
+	.globl text_write_cr3_after
+text_write_cr3_after:
+	ret
+	.globl text_write_cr4
+text_write_cr4:
+	mov %rsi,%cr4
+	ret
+	.globl text_read_dr7
+text_read_dr7:
+	mov %dr7,%rax
+	ret
+	.globl text_write_dr7
+text_write_dr7:
+	mov %rsi,%dr7
+	ret
+	.globl text_clts
+text_clts:
+	clts
+	ret
+	.globl text_in
+text_in:
+	in $0x80,%al
+	ret
+	.globl text_out_port
+text_out_port:
+	out %al,$0x80
+	ret
+	.globl text_rdmsr
+text_rdmsr:
+	mov $0xc0000080,%ecx
+	rdmsr
+	ret
+	.globl text_wrmsr
+text_wrmsr:
+	mov $0xc0000080,%ecx
+	wrmsr
+	ret
+	.globl text_xsetbv
+text_xsetbv:
+	xor %ecx,%ecx
+	xsetbv
+	ret
+	.globl text_wbinvd
+text_wbinvd:
+	wbinvd
+	ret
+	.globl text_invd
+text_invd:
+	invd
+	ret
+	.globl text_rsm
+text_rsm:
+	rsm
+	.globl text_monitor
+text_monitor:
+	monitor
+	ret
+	.globl text_mwait
+text_mwait:
+	mwait
+	ret
+	.globl text_vmrun
+text_vmrun:
+	vmrun
+	ret
+	.globl text_vmload
+text_vmload:
+	vmload
+	ret
+	.globl text_vmsave
+text_vmsave:
+	vmsave
+	ret
+	.globl text_stgi
+text_stgi:
+	stgi
+	ret
+	.globl text_clgi
+text_clgi:
+	clgi
+	ret
+	.globl text_invlpga
+text_invlpga:
+	invlpga
+	ret
+	.globl text_pause
+text_pause:
+	pause
+	mov $1,%eax
+	ret
+	.globl text_syscall
+text_syscall:
+	syscall
+	.globl text_hypercall
+text_hypercall:
+	VMMCALL
+	ret
+	.globl text_vmcall
+text_vmcall:
+	vmcall
+	ret
+
+/* The gates for the way out; KVM writes the hypercalls. */
+	.org victim_text + 0xf00, 0xf4
+	.globl out
+out:
+	VMMCALL
+	ret
+	.org victim_text + 0xf10, 0xf4
+	.globl out_indirect
+out_indirect:
+	VMMCALL
+	ret
+	.org victim_text + 0xf20, 0xf4
+	.globl out_args
+out_args:
+	VMMCALL
+	ret
+	.org victim_text + 0xf30, 0xf4
+	.globl out_return
+out_return:
+	VMMCALL
+	hlt
+	.org victim_text + 0x1000, 0xf4
+
+	.section .note.GNU-stack, "", @progbits
