@@ -24,6 +24,7 @@ extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], k
 extern const char text_null[], text_jump[], text_args[], text_identity[];
 extern const char out[], out_indirect[], out_args[], out_return[];
 extern const char text_out_window_return[], text_read_private[], text_read_constant[];
+extern const char text_count[], text_write_private[];
 
 /* --- the scene -------------------------------------------------------------- */
 
@@ -565,6 +566,27 @@ void run_until_inside(struct vcpu *vcpu)
 		regs = vcpu_regs(vcpu);
 	} while (regs.rip - region_va(REGION_TEXT) >= PAGE);
 	tick(0);
+}
+
+void spin(struct vcpu *vcpu, uint64_t sp, bool interrupts)
+{
+	struct kvm_regs regs;
+
+	*word_at(VA_SCRATCH) = 0;
+	call_text(vcpu, text_count, sp, VA_SCRATCH, 0);
+	regs = vcpu_regs(vcpu);
+	regs.rflags |= interrupts ? RFLAGS_IF : 0;
+	vcpu_set_regs(vcpu, &regs);
+	run_until_inside(vcpu);
+}
+
+void stop_spinning(struct vcpu *vcpu)
+{
+	*word_at(VA_SCRATCH) = 1;
+	expect(expect_return(vcpu), "the victim did not count");
+	/* As the module was loaded. */
+	call_text(vcpu, text_write_private, STACK(61), 0xdadadadadadadada, 0);
+	expect_return(vcpu);
 }
 
 int run_on(struct vcpu *vcpu)

@@ -23,7 +23,7 @@ struct attack {
 };
 
 /* One for each invariant or part of it, ended by a row without a name. */
-extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[],
+extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
 	closed_attacks[], race_attacks[];
 
@@ -179,6 +179,11 @@ void count_violation(uint32_t id, enum kvm_gm_violation kind, int times);
 
 /* Run until a signal interrupts the vCPU in the victim's text. */
 void run_until_inside(struct vcpu *vcpu);
+
+/* The victim, called at @sp, goes round and round, and has been interrupted so. */
+void spin(struct vcpu *vcpu, uint64_t sp, bool interrupts);
+/* It is told to stop, and returns. */
+void stop_spinning(struct vcpu *vcpu);
 
 /* Run until an exit, whatever signals come. */
 int run_on(struct vcpu *vcpu);

@@ -12,9 +12,6 @@
 #define SP		STACK(0)
 #define RESULT		0x1234
 
-#define NMI_VECTOR	2
-#define IRQ_VECTOR	0x20
-
 extern const char kernel_halt[], kernel_jump[];
 extern const char text_null[], text_goto[], text_return_to[], text_return_early[];
 extern const char text_return_late[], text_read[], text_write[], text_count[], text_keep[];
@@ -232,131 +229,6 @@ static void harmless(const struct attack *attack)
 	expect(expect_return(cpu), "the result is 0");
 }
 
-/* --- events from outside --------------------------------------------------------------- */
-
-static void spin(bool interrupts)
-{
-	struct kvm_regs regs;
-
-	*word_at(VA_SCRATCH) = 0;
-	call_text(cpu, text_count, SP, VA_SCRATCH, 0);
-	if (interrupts) {
-		regs = vcpu_regs(cpu);
-		regs.rflags |= 0x200;
-		vcpu_set_regs(cpu, &regs);
-	}
-	run_until_inside(cpu);
-}
-
-static void stop_spinning(void)
-{
-	*word_at(VA_SCRATCH) = 1;
-	expect(expect_return(cpu), "the module did not count");
-	expect_activations(0);
-}
-
-static void raise_interrupt(void)
-{
-	struct kvm_interrupt interrupt = { .irq = IRQ_VECTOR };
-
-	must(ioctl(cpu->fd, KVM_INTERRUPT, &interrupt), "KVM_INTERRUPT");
-}
-
-static void raise_nmi(void)
-{
-	must(ioctl(cpu->fd, KVM_NMI), "KVM_NMI");
-}
-
-static void raise_machine_check(void)
-{
-	uint64_t banks = 1 | 1 << 8;	/* MCG_CTL */
-	struct kvm_x86_mce mce = {
-		.status = 1ULL << 63 | 1ULL << 61 | 1ULL << 60,	/* valid, uncorrected, enabled */
-		.mcg_status = 4,				/* in progress */
-	};
-
-	must(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &banks), "KVM_X86_SETUP_MCE");
-	must(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), "KVM_X86_SET_MCE");
-}
-
-struct outside_event {
-	void (*raise)(void);
-	unsigned int vector;
-	unsigned int times;
-};
-
-static void outside_event(const struct attack *attack)
-{
-	const struct outside_event *e = attack->with;
-	struct kvm_sregs sregs;
-	unsigned int i;
-
-	start();
-	sregs = vcpu_sregs(cpu);
-	sregs.cr4 |= 0x40;		/* MCE */
-	vcpu_set_sregs(cpu, &sregs);
-	spin(true);
-	for (i = 0; i < e->times; i++) {
-		e->raise();
-		expect_event(cpu, e->vector, NO_ERROR_CODE, SP);
-		handler_returns(cpu);
-		if (i + 1 < e->times)
-			run_until_inside(cpu);
-	}
-	stop_spinning();
-	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], e->times);
-	expect_equal("resumes", query(1).crossings[KVM_GM_RESUME], e->times);
-}
-
-static void exception_from_userspace(const struct attack *attack)
-{
-	struct kvm_vcpu_events events;
-
-	(void)attack;
-	start();
-	spin(false);
-	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
-	events.exception.injected = 1;
-	events.exception.nr = GP_VECTOR;
-	events.exception.has_error_code = 1;
-	events.exception.error_code = 0x77;
-	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
-	expect_event(cpu, GP_VECTOR, 0x77, SP);
-	handler_returns(cpu);
-	stop_spinning();
-}
-
-/* SMRAM's state save area, 64-bit form. */
-#define SMBASE		0x30000
-#define SMM_RIP		0xff78
-#define SMM_RSP		0xffd8
-#define SMM_CR3		0xff50
-
-static void smi(const struct attack *attack)
-{
-	uint8_t *smram;
-	unsigned int i;
-
-	(void)attack;
-	start();
-	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
-	machine_set_slot(&vm, 1 << 16 | 1, MODULES, MEMORY - MODULES, vm.memory + MODULES, 0);
-	smram = vm.memory + SMBASE;
-	memcpy(smram + 0x8000, "\xf4\x0f\xaa", 3);	/* hlt; rsm */
-	spin(false);
-	must(ioctl(cpu->fd, KVM_SMI), "KVM_SMI");
-	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
-	expect_equal("RIP in SMM", vcpu_regs(cpu).rip, 0x8001);
-	expect_equal("RIP that was saved", *(uint64_t *)(smram + SMM_RIP), gate_va(GATE_RESUME));
-	expect_equal("CR3 that was saved", *(uint64_t *)(smram + SMM_CR3), PML4);
-	expect_equal("RSP that was saved", *(uint64_t *)(smram + SMM_RSP), SP);
-	for (i = 0; i < 16; i++)		/* RAX at 0xfff8, down to R15 */
-		if (0xfff8 - 8 * i != SMM_RSP)
-			expect_equal("a general register that was saved",
-				     *(uint64_t *)(smram + 0xfff8 - 8 * i), 0);
-	stop_spinning();
-}
-
 /* --- resumption ----------------------------------------------------------------------------- */
 
 /* Interrupted in text_keep(), which has a value of its own in every register. */
@@ -431,11 +303,11 @@ static void resume_inside(const struct attack *attack)
 {
 	(void)attack;
 	start_with(&(struct setup) { .vcpus = 2 });
-	spin(false);
+	spin(cpu, SP, false);
 	kernel_at(cpu2, gate_va(GATE_RESUME), SP);
 	expect_violation(cpu2, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
 			 .module = &victim);
-	stop_spinning();
+	stop_spinning(cpu);
 }
 
 static void return_interrupted(const struct attack *attack)
@@ -513,9 +385,6 @@ static void resume_many_times(const struct attack *attack)
 #define INSTRUCTION(label, text, ...) \
 	{ "inside-" label, 2, text " inside: exit", instruction, \
 	  &(const struct instruction){ __VA_ARGS__ } }
-#define EVENT(label, text, ...) \
-	{ label, 2, text, outside_event, &(const struct outside_event){ __VA_ARGS__ } }
-
 const struct attack exit_attacks[] = {
 	JUMP("text", "the text's first instruction", .region = REGION_TEXT),
 	JUMP("text-middle", "the middle of the text", .region = REGION_TEXT, .text = text_count),
@@ -601,19 +470,6 @@ const struct attack exit_attacks[] = {
 	{ "inside-clts", 2, "CLTS inside: nothing", harmless, text_clts },
 	{ "inside-read-cr0", 2, "a load from CR0 inside: the guest's", harmless, text_read_cr0 },
 	{ "inside-rdtsc", 2, "RDTSC inside: the time", harmless, text_rdtsc },
-
-	EVENT("interrupt", "an interrupt inside: the guest finds it at the resume gate",
-	      raise_interrupt, IRQ_VECTOR, 1),
-	EVENT("interrupt-storm", "an interrupt at each chance: each resumed",
-	      raise_interrupt, IRQ_VECTOR, 100),
-	EVENT("nmi", "an NMI inside: the guest finds it at the resume gate",
-	      raise_nmi, NMI_VECTOR, 1),
-	EVENT("nmi-storm", "an NMI at each chance: each resumed", raise_nmi, NMI_VECTOR, 100),
-	EVENT("machine-check", "a machine check inside: the guest finds it at the resume gate",
-	      raise_machine_check, MC_VECTOR, 1),
-	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
-	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
-	  exception_from_userspace, NULL },
 
 	{ "resume", 2, "a resume: every register and flag as it was", resume_exact, NULL },
 	{ "resume-often", 2, "200 resumes: every register and flag as it was",

@@ -171,13 +171,6 @@ text_return_late:			/* with a word of the caller's taken */
 	add $16,%rsp
 	jmp out_return
 
-	.globl text_spin
-text_spin:				/* until (RSI) is set */
-	mov (%rsi),%rax
-	test %rax,%rax
-	jz text_spin
-	ret
-
 	.globl text_count
 text_count:				/* until (RSI) is set; how often round */
 	movq $0,victim_data(%rip)

@@ -39,6 +39,7 @@
 #define PTE_A		0x20ULL
 #define PTE_D		0x40ULL
 #define PTE_PS		0x80ULL
+#define PTE_G		0x100ULL
 #define PTE_ADDRESS	0x000ffffffffff000ULL
 
 /* Selectors. */

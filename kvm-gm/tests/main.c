@@ -20,7 +20,7 @@
 #define DEFAULT_LIMIT	60	/* seconds, of one case */
 
 static const struct attack *const tables[] = {
-	entry_attacks, seal_attacks, exit_attacks, return_attacks, code_attacks, data_attacks,
+	entry_attacks, seal_attacks, exit_attacks, event_attacks, return_attacks, code_attacks, data_attacks,
 	translation_attacks, closed_attacks, race_attacks,
 };
 

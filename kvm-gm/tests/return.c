@@ -11,7 +11,7 @@
 
 extern const char kernel_callee[];
 extern const char text_null[], text_out[], text_out_twice[], text_out_indirect[];
-extern const char text_out_args[], text_read[], text_recurse[], text_spin[];
+extern const char text_out_args[], text_read[], text_recurse[];
 extern const char out[], out_args[];
 
 /* A thread that called text_out() at @sp is in the kernel's function. */
@@ -128,12 +128,9 @@ static void return_while_inside(const struct attack *attack)
 {
 	(void)attack;
 	start_with(&(struct setup) { .vcpus = 2 });
-	*word_at(VA_SCRATCH) = 0;
-	call_text(cpu, text_spin, SP, VA_SCRATCH, 0);
-	run_until_inside(cpu);
+	spin(cpu, SP, false);
 	expect_no_return(cpu2, SP);
-	*word_at(VA_SCRATCH) = RESULT;
-	expect_equal("result", expect_return(cpu), RESULT);
+	stop_spinning(cpu);
 }
 
 /* The first of two vCPUs to return has the thread, the other has nothing. */
@@ -240,14 +237,11 @@ static void call_while_inside(const struct attack *attack)
 {
 	(void)attack;
 	start_with(&(struct setup) { .vcpus = 2 });
-	*word_at(VA_SCRATCH) = 0;
-	call_text(cpu, text_spin, SP, VA_SCRATCH, 0);
-	run_until_inside(cpu);
+	spin(cpu, SP, false);
 	call_gate(cpu2, GATE_NULL, SP, 41, 0, 0);
 	expect_violation(cpu2, KVM_GM_V_ENVIRONMENT, GATE_NULL, gate_va(GATE_NULL), SP,
 			 .module = &victim);
-	*word_at(VA_SCRATCH) = RESULT;
-	expect_equal("result", expect_return(cpu), RESULT);
+	stop_spinning(cpu);
 }
 
 /* A call from where another never came back: that one's thread is gone. */

@@ -259,6 +259,57 @@ static void recursive(const struct attack *attack)
 	expect_intact();
 }
 
+/* Global translations would outlive a change of CR3. */
+static void global(const struct attack *attack)
+{
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	(void)attack;
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr4 |= 0x80;
+	vcpu_set_sregs(cpu, &sregs);
+	memset(vm.memory + FORGED_PAGE, 0xf4, PAGE);
+	for (i = 0; i < 20; i++) {
+		machine_map(&vm, region_va(REGION_TEXT), FORGED_PAGE, PTE_P | PTE_W | PTE_G);
+		machine_map(&vm, region_va(REGION_DATA), FORGED_PAGE, PTE_P | PTE_W | PTE_G);
+		kernel_at(cpu, region_va(REGION_TEXT), SP);
+		expect_halt(cpu, region_va(REGION_TEXT));
+		expect_equal("the forged page", kernel_loads(cpu, region_va(REGION_DATA)),
+			     0xf4f4f4f4f4f4f4f4);
+		call_text(cpu, text_read_private, SP, 0, 0);
+		expect_equal("private data", expect_return(cpu), 0xdadadadadadadada);
+	}
+}
+
+/* What the guest switches off outside, the module's own pages do not rest on. */
+static void without_protection(const struct attack *attack)
+{
+	extern const char text_write_constant[];
+	struct kvm_sregs sregs;
+
+	(void)attack;
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr0 &= ~0x10000ULL;	/* WP */
+	sregs.efer &= ~0x800ULL;	/* NXE */
+	vcpu_set_sregs(cpu, &sregs);
+	call_text(cpu, text_write_constant, SP, 0, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text_write_constant),
+			 region_va(REGION_RODATA), .any_gpa = true, .module = &victim,
+			 .inside = SP);
+	call_text(cpu, text_goto, SP, region_va(REGION_DATA), 0);
+	expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, region_va(REGION_DATA),
+			 region_va(REGION_DATA), .any_gpa = true, .module = &victim,
+			 .inside = SP);
+	kernel_stores(cpu, region_va(REGION_TEXT), 0);
+	expect_violation(cpu, KVM_GM_V_WRITE, bypassed_gate(region_va(REGION_TEXT)),
+			 kernel_va(kernel_write), region_va(REGION_TEXT),
+			 .gpa = region_gpa(REGION_TEXT), .module = &victim);
+	expect_intact();
+}
+
 /* Process-context identifiers would keep translations over a change of CR3. */
 static void pcid(const struct attack *attack)
 {
@@ -274,7 +325,7 @@ static void pcid(const struct attack *attack)
 	for (i = 1; i < 20; i++) {
 		sregs.cr3 = PML4 | i;
 		vcpu_set_sregs(cpu, &sregs);
-		machine_map(&vm, region_va(REGION_TEXT), FORGED_PAGE, PTE_P | PTE_W | 0x100);
+		machine_map(&vm, region_va(REGION_TEXT), FORGED_PAGE, PTE_P | PTE_W | PTE_G);
 		expect_equal("the forged page", kernel_loads(cpu, region_va(REGION_TEXT)), 0);
 		call_gate(cpu, GATE_NULL, SP, RESULT - 1, 0, 0);
 		expect_equal("result", expect_return(cpu), RESULT);
@@ -399,6 +450,10 @@ const struct attack translation_attacks[] = {
 	  huge_page, NULL },
 	{ "recursive", 6, "tables that map themselves, written from inside: no effect",
 	  recursive, NULL },
+	{ "global", 6, "global mappings of forged pages, used before each call: no effect",
+	  global, NULL },
+	{ "without-protection", 6, "CR0.WP and EFER.NXE off: access, escape, write as ever",
+	  without_protection, NULL },
 	{ "pcid", 6, "process-context identifiers: no stale translation inside", pcid, NULL },
 	{ "aperture-outside", 6, "a store to KVM's own frames from outside: nothing is there",
 	  aperture_from_outside, NULL },

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * I2, events that come while a vCPU is inside: interrupts, NMIs, SMIs, machine
+ * checks, the debugger. The guest finds all of them at the resume gate.
+ */
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "attack.h"
+
+#define SP		STACK(0)
+#define NMI_VECTOR	2
+#define IRQ_VECTOR	0x20
+
+extern const char text_read[], text_undefined[];
+
+static void raise_interrupt(void)
+{
+	struct kvm_interrupt interrupt = { .irq = IRQ_VECTOR };
+
+	must(ioctl(cpu->fd, KVM_INTERRUPT, &interrupt), "KVM_INTERRUPT");
+}
+
+static void raise_nmi(void)
+{
+	must(ioctl(cpu->fd, KVM_NMI), "KVM_NMI");
+}
+
+static void raise_machine_check(void)
+{
+	uint64_t banks = 1 | 1 << 8;	/* MCG_CTL */
+	struct kvm_x86_mce mce = {
+		.status = 1ULL << 63 | 1ULL << 61 | 1ULL << 60,	/* valid, uncorrected, enabled */
+		.mcg_status = 4,				/* in progress */
+	};
+
+	must(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &banks), "KVM_X86_SETUP_MCE");
+	must(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), "KVM_X86_SET_MCE");
+}
+
+struct outside_event {
+	void (*raise)(void);
+	unsigned int vector;
+	unsigned int times;
+};
+
+static void outside_event(const struct attack *attack)
+{
+	const struct outside_event *e = attack->with;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr4 |= 0x40;		/* MCE */
+	vcpu_set_sregs(cpu, &sregs);
+	spin(cpu, SP, true);
+	for (i = 0; i < e->times; i++) {
+		e->raise();
+		expect_event(cpu, e->vector, NO_ERROR_CODE, SP);
+		handler_returns(cpu);
+		if (i + 1 < e->times)
+			run_until_inside(cpu);
+	}
+	stop_spinning(cpu);
+	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], e->times);
+	expect_equal("resumes", query(1).crossings[KVM_GM_RESUME], e->times);
+}
+
+/* A second NMI comes while the first is handled: KVM steps to the IRET's end. */
+static void nmi_in_nmi(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	spin(cpu, SP, false);
+	raise_nmi();
+	expect_event(cpu, NMI_VECTOR, NO_ERROR_CODE, SP);
+	raise_nmi();
+	handler_returns(cpu);
+	expect_vector(cpu, NMI_VECTOR, NO_ERROR_CODE, gate_va(GATE_RESUME));
+	handler_returns(cpu);
+	run_until_inside(cpu);
+	expect_equal("RFLAGS inside, but for arithmetic", vcpu_regs(cpu).rflags & ~0x8d5ULL, 2);
+	stop_spinning(cpu);
+}
+
+static void exception_from_userspace(const struct attack *attack)
+{
+	struct kvm_vcpu_events events;
+
+	(void)attack;
+	start();
+	spin(cpu, SP, false);
+	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	events.exception.injected = 1;
+	events.exception.nr = GP_VECTOR;
+	events.exception.has_error_code = 1;
+	events.exception.error_code = 0x77;
+	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	expect_event(cpu, GP_VECTOR, 0x77, SP);
+	handler_returns(cpu);
+	stop_spinning(cpu);
+}
+
+/* --- SMM --------------------------------------------------------------------------- */
+
+/* SMRAM's state save area, 64-bit form. */
+#define SMBASE		0x30000
+#define SMM_RIP		0xff78
+#define SMM_RSP		0xffd8
+#define SMM_CR3		0xff50
+
+static void smi(const struct attack *attack)
+{
+	uint8_t *smram;
+	unsigned int i;
+
+	(void)attack;
+	start();
+	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
+	machine_set_slot(&vm, 1 << 16 | 1, MODULES, MEMORY - MODULES, vm.memory + MODULES, 0);
+	smram = vm.memory + SMBASE;
+	memcpy(smram + 0x8000, "\xf4\x0f\xaa", 3);	/* hlt; rsm */
+	spin(cpu, SP, false);
+	must(ioctl(cpu->fd, KVM_SMI), "KVM_SMI");
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
+	expect_equal("RIP in SMM", vcpu_regs(cpu).rip, 0x8001);
+	expect_equal("RIP that was saved", *(uint64_t *)(smram + SMM_RIP), gate_va(GATE_RESUME));
+	expect_equal("CR3 that was saved", *(uint64_t *)(smram + SMM_CR3), PML4);
+	expect_equal("RSP that was saved", *(uint64_t *)(smram + SMM_RSP), SP);
+	for (i = 0; i < 16; i++)		/* RAX at 0xfff8, down to R15 */
+		if (0xfff8 - 8 * i != SMM_RSP)
+			expect_equal("a general register that was saved",
+				     *(uint64_t *)(smram + 0xfff8 - 8 * i), 0);
+	stop_spinning(cpu);
+}
+
+/* --- a guest that cannot take what it is given ------------------------------------------ */
+
+/* The frame of the event would go to sealed text. */
+static void frame_to_text(const struct attack *attack)
+{
+	uint64_t sp = VA_SCRATCH + PAGE, va;
+
+	(void)attack;
+	start();
+	va = region_va(REGION_TEXT) + PAGE - 8;
+	call_text(cpu, text_read, sp, VA_ABSENT, 0);
+	machine_map(&vm, VA_SCRATCH, region_gpa(REGION_TEXT), PTE_P | PTE_W);
+	expect_violation(cpu, KVM_GM_V_WRITE, bypassed_gate(va), gate_va(GATE_RESUME), va,
+			 .gpa = region_gpa(REGION_TEXT) + PAGE - 8, .module = &victim,
+			 .moved = true, .vector = DF_VECTOR);
+	expect_activations(1);
+	machine_map(&vm, VA_SCRATCH, SCRATCH, PTE_P | PTE_W);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	*word_at(VA_SCRATCH) = 0x1234;
+	kernel_at(cpu, gate_va(GATE_RESUME), sp);
+	expect_equal("result", expect_return(cpu), 0x1234);
+}
+
+static void frame_absent(const struct attack *attack)
+{
+	uint64_t sp = VA_SCRATCH + PAGE;
+
+	(void)attack;
+	start();
+	call_text(cpu, text_undefined, sp, 0, 0);
+	*machine_entry(&vm, VA_SCRATCH, 1) = 0;
+	expect_vector(cpu, DF_VECTOR, 0, gate_va(GATE_RESUME));
+	expect_activations(1);
+}
+
+/* No handler at all: the machine shuts down, as it would without a module. */
+static void no_handlers(const struct attack *attack)
+{
+	struct kvm_sregs sregs, good;
+
+	(void)attack;
+	start();
+	good = sregs = vcpu_sregs(cpu);
+	sregs.idt.limit = 0;
+	vcpu_set_sregs(cpu, &sregs);
+	call_text(cpu, text_undefined, SP, 0, 0);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_SHUTDOWN);
+	expect_activations(1);
+	vcpu_set_sregs(cpu, &good);
+	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
+	expect_equal("result", expect_return(cpu), 42);
+	expect_activations(0);
+}
+
+/* --- the debugger --------------------------------------------------------------------------- */
+
+static void debug(uint32_t control)
+{
+	struct kvm_guest_debug debug = { .control = control };
+
+	must(ioctl(cpu->fd, KVM_SET_GUEST_DEBUG, &debug), "KVM_SET_GUEST_DEBUG");
+}
+
+/* Its steps are its own: the guest is not to see one. */
+static void debugger_steps(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start();
+	spin(cpu, SP, false);
+	debug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
+	for (i = 0; i < 20; i++) {
+		expect_equal("exit reason", run_on(cpu), KVM_EXIT_DEBUG);
+		expect(cpu->run->debug.arch.pc - region_va(REGION_TEXT) < PAGE,
+		       "a step to 0x%llx", cpu->run->debug.arch.pc);
+	}
+	debug(0);
+	run_until_inside(cpu);
+	stop_spinning(cpu);
+	expect_equal("RFLAGS", vcpu_regs(cpu).rflags, 2);
+}
+
+#define EVENT(label, text, ...) \
+	{ label, 2, text, outside_event, &(const struct outside_event){ __VA_ARGS__ } }
+
+const struct attack event_attacks[] = {
+	EVENT("interrupt", "an interrupt inside: the guest finds it at the resume gate",
+	      raise_interrupt, IRQ_VECTOR, 1),
+	EVENT("interrupt-storm", "an interrupt at each chance: each resumed",
+	      raise_interrupt, IRQ_VECTOR, 100),
+	EVENT("nmi", "an NMI inside: the guest finds it at the resume gate",
+	      raise_nmi, NMI_VECTOR, 1),
+	EVENT("nmi-storm", "an NMI at each chance: each resumed", raise_nmi, NMI_VECTOR, 100),
+	EVENT("machine-check", "a machine check inside: the guest finds it at the resume gate",
+	      raise_machine_check, MC_VECTOR, 1),
+	{ "nmi-in-nmi", 2, "an NMI while another is handled: again at the resume gate, then inside",
+	  nmi_in_nmi, NULL },
+	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
+	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
+	  exception_from_userspace, NULL },
+	{ "event-frame-to-text", 2, "an event whose frame would go to sealed text: write, then #DF",
+	  frame_to_text, NULL },
+	{ "event-frame-absent", 2, "an event whose frame would go nowhere: #DF at the resume gate",
+	  frame_absent, NULL },
+	{ "event-no-handlers", 2, "an event with no handlers: the machine shuts down, outside",
+	  no_handlers, NULL },
+	{ "debugger-steps", 2, "a debugger steps inside: the guest never sees a step",
+	  debugger_steps, NULL },
+	{}
+};
