@@ -22,7 +22,8 @@ struct vcpu *cpu, *cpu2;
 
 extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], kernel_write[];
 extern const char text_null[], text_jump[], text_args[], text_identity[];
-extern const char out[], out_indirect[], out_args[], out_return[];
+extern const char out[], out_indirect[], out_args[], out_return[], out_fpu_begin[];
+extern const char out_fpu_end[], out_asm[], out_noreturn[];
 extern const char text_out_window_return[], text_read_private[], text_read_constant[];
 extern const char text_count[], text_write_private[];
 
@@ -45,28 +46,35 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 		IN_CALL(GATE_NULL, text_null, 0, 0),
 		IN_CALL(GATE_JUMP, text_jump, 0, 0),
 		IN_CALL(GATE_ARGS, text_args, 0, GATE_ARGS_WORDS),
-		IN_CALL(GATE_INIT, text_identity, KVM_GM_GATE_F_INIT, 0),
+		IN_CALL(GATE_INIT, text_identity, setup->init ? KVM_GM_GATE_F_INIT : 0, 0),
 		IN_CALL(GATE_EXIT, text_identity, KVM_GM_GATE_F_EXIT, 0),
 #undef IN_CALL
 		[GATE_IN_RETURN] = { va + 0x83, 0, KVM_GM_GATE_IN_RETURN, 0, 0 },
 		[GATE_RESUME] = { va + 0x90, 0, KVM_GM_GATE_RESUME, 0, 0 },
-#define WAY_OUT(nr, symbol, target, kind, words) \
-		[nr] = { text + (symbol - victim_text), target, kind, 0, words }
-		WAY_OUT(GATE_OUT, out, kernel_va(kernel_callee), KVM_GM_GATE_OUT_CALL, 0),
-		WAY_OUT(GATE_OUT_INDIRECT, out_indirect, 0, KVM_GM_GATE_OUT_CALL_INDIRECT, 0),
-		WAY_OUT(GATE_OUT_ARGS, out_args, kernel_va(kernel_callee),
-			KVM_GM_GATE_OUT_CALL, 3),
-		WAY_OUT(GATE_OUT_RETURN, out_return, 0, KVM_GM_GATE_OUT_RETURN, 0),
+#define WAY_OUT(nr, symbol, target, kind, flags, words) \
+		[nr] = { text + (symbol - victim_text), target, kind, flags, words }
+#define OUT_CALL(nr, symbol, flags, words) \
+		WAY_OUT(nr, symbol, kernel_va(kernel_callee), KVM_GM_GATE_OUT_CALL, flags, words)
+		OUT_CALL(GATE_OUT, out, 0, 0),
+		WAY_OUT(GATE_OUT_INDIRECT, out_indirect, 0, KVM_GM_GATE_OUT_CALL_INDIRECT, 0, 0),
+		OUT_CALL(GATE_OUT_ARGS, out_args, 0, GATE_ARGS_WORDS),
+		WAY_OUT(GATE_OUT_RETURN, out_return, 0, KVM_GM_GATE_OUT_RETURN, 0, 0),
+		OUT_CALL(GATE_FPU_BEGIN, out_fpu_begin, KVM_GM_GATE_F_FPU_BEGIN, 0),
+		OUT_CALL(GATE_FPU_END, out_fpu_end, KVM_GM_GATE_F_FPU_END, 0),
+		OUT_CALL(GATE_ASM, out_asm, KVM_GM_GATE_F_ASM, 0),
+		OUT_CALL(GATE_NORETURN, out_noreturn, KVM_GM_GATE_F_NORETURN, 0),
+#undef OUT_CALL
 #undef WAY_OUT
 	};
 	unsigned int i;
 
-	module_init(module, window, setup->activations ?: 4, setup->stack_pages ?: 2);
+	module_init(module, window, setup->activations ?: ACTIVATIONS, STACK_PAGES);
 	/* What follows a gate is reached only by who is not taken in: a HLT. */
 	memset(module->content[REGION_GATES], 0xf4, PAGE);
 	for (i = 0; i < NR_GATES; i++)
 		module_add_gate(module, gates[i].insn, gates[i].target, gates[i].kind,
 				gates[i].flags, gates[i].words);
+	module->gates[GATE_ASM].results = 1;	/* RAX */
 	module_set_trampoline(module, va + 0x80, va + 0xa0);
 	memcpy(module->content[REGION_TEXT], victim_text, PAGE);
 	memset(module->content[REGION_RODATA], 0xc0, PAGE);
@@ -80,7 +88,7 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 		module->arg.nr_frames = 1;
 	}
 	/* The guest's loader left its own copy: of no use to anybody. */
-	memset(vm.memory + MODULES + window * WINDOW, 0xf4, 16 * PAGE);
+	memset(vm.memory + MODULES + window * WINDOW, 0xf4, MODULE_PAGES * PAGE);
 }
 
 void seal(struct module *module)

@@ -33,11 +33,15 @@ extern struct vcpu *cpu, *cpu2;		/* the first vCPUs */
 
 /* --- the scene -------------------------------------------------------------- */
 
+#define ACTIVATIONS	8
+#define STACK_PAGES	2		/* the lower one is a guard */
+#define MODULE_PAGES	(REGION_STACK + ACTIVATIONS * STACK_PAGES)
+
 struct setup {
 	unsigned int vcpus;		/* 0: one */
-	unsigned int activations;	/* 0: 4 */
-	unsigned int stack_pages;	/* with the guard page; 0: two */
+	unsigned int activations;	/* 0: ACTIVATIONS */
 	enum kvm_gm_policy policy;
+	bool init;			/* nothing is entered before GATE_INIT */
 	bool unsealed;			/* the victim is prepared, not sealed */
 	bool other;			/* a second module, sealed */
 	bool window;			/* text_out_window() shares 32 bytes */
@@ -56,7 +60,8 @@ void victim_is_gone(void);
 /* The victim's gates, by number. */
 enum {
 	GATE_NULL, GATE_JUMP, GATE_ARGS, GATE_INIT, GATE_EXIT, GATE_IN_RETURN, GATE_RESUME,
-	GATE_OUT, GATE_OUT_INDIRECT, GATE_OUT_ARGS, GATE_OUT_RETURN, NR_GATES,
+	GATE_OUT, GATE_OUT_INDIRECT, GATE_OUT_ARGS, GATE_OUT_RETURN, GATE_FPU_BEGIN,
+	GATE_FPU_END, GATE_ASM, GATE_NORETURN, NR_GATES,
 };
 
 #define GATE_ARGS_WORDS	3
@@ -169,9 +174,10 @@ uint64_t kernel_loads(struct vcpu *vcpu, uint64_t va);
 /* What each page of the victim holds, as it runs and as the guest may read it. */
 void expect_intact(void);
 
-/* The victim's activations in use. */
-#define expect_activations(number) \
-	expect_equal("activations in use", query(victim.arg.id).activations, number)
+/* The victim's activations in use, and those whose thread has died in it. */
+#define expect_activations(in_use, dead) \
+	expect_equal("activations in use", query(victim.arg.id).activations, in_use), \
+	expect_equal("activations lost", query(victim.arg.id).lost, dead)
 struct kvm_gm_query query(uint32_t id);
 
 /* Violations that expect_violation() did not see, or that ended with their seal. */

@@ -78,7 +78,7 @@ static void stop_inside(const struct attack *attack)
 	call_text(cpu, text_hlt, SP, 0, 0);
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_hlt), 0x78,
 			 .module = &victim, .inside = SP, .policy = KVM_GM_POLICY_STOP);
-	expect_activations(0);
+	expect_activations(0, 1);
 	for (i = 0; i < 3; i++)
 		expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
 				 .module = &victim, .policy = KVM_GM_POLICY_STOP);
@@ -139,7 +139,7 @@ static void quarantine_others(const struct attack *attack)
 	write_to_text(cpu, QUARANTINE);
 	expect_event(cpu2, GP_VECTOR, 0, STACK(2));
 	expect_event(&vm.vcpu[2], GP_VECTOR, 0, STACK(3));
-	expect_activations(0);
+	expect_activations(0, 2);
 	expect_quarantine(cpu2, GATE_RESUME, STACK(2));
 	victim_is_gone();
 }
@@ -196,7 +196,7 @@ static void sealed_again_while_inside(const struct attack *attack)
 	call_gate(cpu2, GATE_NULL, STACK(1), 41, 0, 0);
 	expect_equal("result", expect_return(cpu2), 42);
 	expect_event(cpu, GP_VECTOR, 0, STACK(0));
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 /* The gates are gone: the guest's hypercall is one that KVM does not know. */
@@ -247,7 +247,7 @@ static void last_call(const struct attack *attack)
 	const struct last_call *call = attack->with;
 	struct kvm_gm_exit *exit;
 
-	start();
+	start_with(&(struct setup) { .init = call->gate == GATE_INIT });
 	call_gate(cpu, call->gate, SP, call->result, 0, 0);
 	if (!call->ends) {
 		expect_equal("result", expect_return(cpu), call->result);
@@ -265,6 +265,53 @@ static void last_call(const struct attack *attack)
 	expect_equal("result", expect_return(cpu), call->result);
 }
 
+/* Nothing of a module expects to be entered before its init, or that twice. */
+static void init_first(const struct attack *attack)
+{
+	static const unsigned int gates[] = { GATE_NULL, GATE_JUMP, GATE_ARGS, GATE_EXIT };
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .init = true });
+	for (i = 0; i < sizeof(gates) / sizeof(gates[0]); i++) {
+		call_gate(cpu, gates[i], SP, 0, 0, 0);
+		expect_violation(cpu, KVM_GM_V_GATE, gates[i], gate_va(gates[i]),
+				 gate_va(gates[i]), .module = &victim);
+	}
+	call_gate(cpu, GATE_INIT, SP, 0, 0, 0);
+	expect_equal("result of init", expect_return(cpu), 0);
+	call_gate(cpu, GATE_INIT, SP, 0, 0, 0);
+	expect_violation(cpu, KVM_GM_V_GATE, GATE_INIT, gate_va(GATE_INIT), gate_va(GATE_INIT),
+			 .module = &victim);
+}
+
+/* A kernel that clears CR0.WP makes way for another, which knows of no module. */
+static void kernel_ends(const struct attack *attack)
+{
+	extern const char kernel_write_cr0[];
+	struct kvm_gm_exit *exit;
+	struct kvm_regs regs;
+	unsigned int id;
+
+	(void)attack;
+	start_with(&(struct setup) { .other = true });
+	exit = KVM_GM_EXIT(cpu->run);
+	call_out(cpu, STACK(1));
+	regs = kernel_regs(kernel_va(kernel_write_cr0), SP);
+	regs.rax = 0x80000033;
+	vcpu_set_regs(cpu, &regs);
+	for (id = 1; id <= 2; id++) {
+		expect_equal("exit reason", run_on(cpu), KVM_EXIT_GM);
+		expect_equal("type", exit->type, KVM_GM_EXIT_UNSEALED);
+		expect_equal("module", exit->id, id);
+		expect_equal("flags", query(id).flags,
+			     KVM_GM_QUERY_F_ENDED | KVM_GM_QUERY_F_KERNEL_ENDED);
+	}
+	expect_halt(cpu, kernel_va(kernel_write_cr0) + 3);
+	expect_equal("text", kernel_loads(cpu, region_va(REGION_TEXT)), 0xf4f4f4f4f4f4f4f4);
+	victim_is_gone();
+}
+
 /* --- userspace, in the middle ------------------------------------------------------------- */
 
 static void state_kept(const struct attack *attack)
@@ -280,7 +327,7 @@ static void state_kept(const struct attack *attack)
 	vcpu_set_regs(cpu, &regs);
 	vcpu_set_sregs(cpu, &sregs);
 	run_until_inside(cpu);
-	expect_activations(1);
+	expect_activations(1, 0);
 	stop_spinning(cpu);
 }
 
@@ -294,7 +341,7 @@ static void state_replaced(const struct attack *attack)
 	sregs = vcpu_sregs(cpu);
 	spin(cpu, SP, false);
 	vcpu_set_sregs(cpu, &sregs);
-	expect_activations(0);
+	expect_activations(0, 1);
 	kernel_at(cpu, kernel_va(kernel_halt), SP);
 	expect_halt(cpu, kernel_va(kernel_halt));
 }
@@ -439,6 +486,8 @@ const struct attack closed_attacks[] = {
 	  unsealed_while_out, &(const unsigned int){ GATE_RESUME } },
 	{ "seal-while-out", 7, "in-return and resume after an unseal and a new seal: return, resume",
 	  sealed_again_while_out, NULL },
+	{ "init-first", 1, "a call before the init gate's, and a second init: gate",
+	  init_first, NULL },
 	{ "init-works", 7, "the init gate returns 0: sealed",
 	  last_call, &(const struct last_call){ GATE_INIT, 0, false } },
 	{ "init-fails", 7, "the init gate returns -19: unsealed",
@@ -449,6 +498,8 @@ const struct attack closed_attacks[] = {
 	  last_call, &(const struct last_call){ GATE_INIT, 0xffffffff00000000, false } },
 	{ "exit", 7, "the exit gate returns: unsealed",
 	  last_call, &(const struct last_call){ GATE_EXIT, 5, true } },
+	{ "kernel-ends", 7, "a kernel that clears CR0.WP (kexec): all its modules unsealed",
+	  kernel_ends, NULL },
 	{ "state-kept", 7, "userspace reads and sets the state of a vCPU inside: it goes on",
 	  state_kept, NULL },
 	{ "state-replaced", 7, "userspace resets a vCPU inside: the stay is over",

@@ -109,7 +109,7 @@ static void dma(const struct attack *attack)
 {
 	(void)attack;
 	start();
-	memset(vm.memory + MODULES, 0x90, 16 * PAGE);
+	memset(vm.memory + MODULES, 0x90, MODULE_PAGES * PAGE);
 	expect_intact();
 }
 

@@ -10,7 +10,7 @@
 
 #define SP		STACK(0)
 #define LOW		VA_MODULES
-#define HIGH		(VA_MODULES + (REGION_STACK + 4) * PAGE)
+#define HIGH		(VA_MODULES + MODULE_PAGES * PAGE)
 #define RESULT		0x1234
 
 
@@ -103,7 +103,7 @@ static void hostile_environment(const struct attack *attack)
 	}
 	expect_equal("result", expect_return(cpu), RESULT);
 	set_gs(VA_DIRECT);
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 #define ENVIRONMENT(label, text, nr, ...) \
@@ -367,7 +367,7 @@ static void way_in_from_inside(const struct attack *attack)
 	call_text(cpu, text_goto, SP, gate_va(e->gate), 0);
 	expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, gate_va(e->gate),
 			 gate_va(e->gate), .inside = SP, .module = &victim, .any_gpa = true);
-	expect_activations(0);
+	expect_activations(0, 1);
 }
 
 static void gate_of_another(const struct attack *attack)

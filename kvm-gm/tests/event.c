@@ -12,7 +12,9 @@
 #define NMI_VECTOR	2
 #define IRQ_VECTOR	0x20
 
-extern const char text_read[], text_undefined[];
+extern const char text_read[], text_undefined[], text_vectors[], text_vectors_hlt[];
+extern const char text_vectors_hlt_itself[];
+extern const char text_write_private[];
 
 static void raise_interrupt(void)
 {
@@ -102,6 +104,75 @@ static void exception_from_userspace(const struct attack *attack)
 	stop_spinning(cpu);
 }
 
+/* --- vector registers ---------------------------------------------------------------- */
+
+#define XMM(n)	(160 / 4 + 4 * (n))	/* in struct kvm_xsave, in words */
+
+static uint32_t vector_register(struct vcpu *vcpu, unsigned int n, uint32_t value)
+{
+	static struct kvm_xsave state;
+	uint32_t was;
+
+	must(ioctl(vcpu->fd, KVM_GET_XSAVE, &state), "KVM_GET_XSAVE");
+	was = state.region[XMM(n)];
+	state.region[XMM(n)] = value;
+	state.region[512 / 4] |= 3;		/* of the header: x87 and SSE are there */
+	must(ioctl(vcpu->fd, KVM_SET_XSAVE, &state), "KVM_SET_XSAVE");
+	return was;
+}
+
+/*
+ * Between kernel_fpu_begin() and _end() they are the module's: neither a callee
+ * nor a handler sees them, nor has what it leaves there an effect, here or on
+ * the vCPU where the thread goes on.
+ */
+static void vector_registers(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .vcpus = 2 });
+	call_text(cpu, text_write_private, SP, VA_ABSENT, 0);
+	expect_return(cpu);
+	call_text(cpu, text_vectors, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	callee_returns(cpu, 0);
+	expect_out_call(cpu, SP);
+	for (i = 0; i < 16; i++)
+		expect_equal("an SIMD register in the callee",
+			     vector_register(cpu, i, 0xbad), 0);
+	kernel_at(cpu2, gate_va(GATE_IN_RETURN), SP);
+	expect_event(cpu2, PF_VECTOR, 0, SP);
+	for (i = 0; i < 16; i++)
+		expect_equal("an SIMD register in the handler",
+			     vector_register(cpu2, i, 0xbad), 0);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_out_call(cpu, SP);
+	for (i = 0; i < 16; i++)
+		expect_equal("an SIMD register after it", vector_register(cpu, i, 0), 0);
+	callee_returns(cpu, 0);
+	expect_equal("result", expect_return(cpu), 1);
+	call_text(cpu, text_write_private, SP, 0xdadadadadadadada, 0);
+	expect_return(cpu);
+}
+
+/* A thread that dies in between leaves none of it behind. */
+static void vector_registers_dropped(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start();
+	call_text(cpu, text_vectors_hlt, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	callee_returns(cpu, 0);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_vectors_hlt_itself),
+			 0x78, .module = &victim, .inside = SP);
+	for (i = 0; i < 16; i++)
+		expect_equal("an SIMD register", vector_register(cpu, i, 0), 0);
+}
+
 /* --- SMM --------------------------------------------------------------------------- */
 
 /* SMRAM's state save area, 64-bit form. */
@@ -150,7 +221,7 @@ static void frame_to_text(const struct attack *attack)
 	expect_violation(cpu, KVM_GM_V_WRITE, bypassed_gate(va), gate_va(GATE_RESUME), va,
 			 .gpa = region_gpa(REGION_TEXT) + PAGE - 8, .module = &victim,
 			 .moved = true, .vector = DF_VECTOR);
-	expect_activations(1);
+	expect_activations(1, 0);
 	machine_map(&vm, VA_SCRATCH, SCRATCH, PTE_P | PTE_W);
 	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
 	*word_at(VA_SCRATCH) = 0x1234;
@@ -167,7 +238,7 @@ static void frame_absent(const struct attack *attack)
 	call_text(cpu, text_undefined, sp, 0, 0);
 	*machine_entry(&vm, VA_SCRATCH, 1) = 0;
 	expect_vector(cpu, DF_VECTOR, 0, gate_va(GATE_RESUME));
-	expect_activations(1);
+	expect_activations(1, 0);
 }
 
 /* No handler at all: the machine shuts down, as it would without a module. */
@@ -182,11 +253,11 @@ static void no_handlers(const struct attack *attack)
 	vcpu_set_sregs(cpu, &sregs);
 	call_text(cpu, text_undefined, SP, 0, 0);
 	expect_equal("exit reason", run_on(cpu), KVM_EXIT_SHUTDOWN);
-	expect_activations(1);
+	expect_activations(1, 0);
 	vcpu_set_sregs(cpu, &good);
 	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
 	expect_equal("result", expect_return(cpu), 42);
-	expect_activations(0);
+	expect_activations(0, 1);
 }
 
 /* --- the debugger --------------------------------------------------------------------------- */
@@ -236,6 +307,10 @@ const struct attack event_attacks[] = {
 	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
 	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
 	  exception_from_userspace, NULL },
+	{ "vectors", 2, "SIMD registers over calls out and events, on two vCPUs: the module's own",
+	  vector_registers, NULL },
+	{ "vectors-dropped", 2, "a violation with the module's SIMD registers loaded: scrubbed",
+	  vector_registers_dropped, NULL },
 	{ "event-frame-to-text", 2, "an event whose frame would go to sealed text: write, then #DF",
 	  frame_to_text, NULL },
 	{ "event-frame-absent", 2, "an event whose frame would go nowhere: #DF at the resume gate",

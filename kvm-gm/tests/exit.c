@@ -66,6 +66,8 @@ static void escape(const struct attack *attack)
 
 	start();
 	va = p->va ?: region_va(p->region);
+	if (!p->va && p->region == REGION_STACK)
+		va += PAGE;			/* above the guard page */
 	call_text(cpu, text_goto, SP, va, 0);
 	if (p->va)
 		expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va,
@@ -73,7 +75,7 @@ static void escape(const struct attack *attack)
 	else
 		expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va, .any_gpa = true,
 				 .module = &victim, .inside = SP);
-	expect_activations(0);
+	expect_activations(0, 1);
 }
 
 static void escape_by_return(const struct attack *attack)
@@ -85,6 +87,19 @@ static void escape_by_return(const struct attack *attack)
 	call_text(cpu, text_return_to, SP, va, 0);
 	expect_violation(cpu, KVM_GM_V_ESCAPE, KVM_GM_NO_GATE, va, va, .gpa = va - VA_KERNEL,
 			 .module = &victim, .inside = SP);
+}
+
+/* What lies there for the guest does not exist inside. */
+static void escape_to_guard(const struct attack *attack)
+{
+	uint64_t va;
+
+	(void)attack;
+	start();
+	va = region_va(REGION_STACK);
+	call_text(cpu, text_goto, SP, va, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, KVM_GM_NO_GATE, va, va, .module = &victim,
+			 .inside = SP);
 }
 
 /* The module's own text at the frame that the guest knows is not its text. */
@@ -111,7 +126,7 @@ static void return_elsewhere(const struct attack *attack)
 	call_text(cpu, r->text, SP, 0, 0);
 	expect_violation(cpu, KVM_GM_V_FRAME, GATE_OUT_RETURN, text_va(out_return),
 			 private_sp() + r->sp, .module = &victim, .inside = SP);
-	expect_activations(0);
+	expect_activations(0, 1);
 }
 
 /* --- exceptions of the module's own -------------------------------------------------- */
@@ -137,7 +152,7 @@ static void exception(const struct attack *attack)
 	expect_event(cpu, e->vector, e->error, SP);
 	if (e->vector == PF_VECTOR)
 		expect_equal("CR2", vcpu_sregs(cpu).cr2, e->rsi);
-	expect_activations(1);
+	expect_activations(1, 0);
 	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], 1);
 }
 
@@ -205,7 +220,7 @@ static void instruction(const struct attack *attack)
 	vcpu_set_regs(cpu, &regs);
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(i->text) + i->offset,
 			 i->code, .module = &victim, .inside = SP);
-	expect_activations(0);
+	expect_activations(0, 1);
 }
 
 /* No intercept is needed: the module has no text in tables that are not KVM's. */
@@ -247,7 +262,7 @@ static void resume_exact(const struct attack *attack)
 	interrupted(1);
 	handler_returns(cpu);
 	expect_equal("result", expect_return(cpu), RESULT);
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 static void resume_elsewhere(const struct attack *attack)
@@ -347,7 +362,7 @@ static void call_while_interrupted(const struct attack *attack)
 	interrupted(1);
 	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
 	expect_equal("result", expect_return(cpu), 42);
-	expect_activations(0);
+	expect_activations(0, 1);
 	kernel_at(cpu, gate_va(GATE_RESUME), SP);
 	expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
 			 .module = &victim);
@@ -399,6 +414,8 @@ const struct attack exit_attacks[] = {
 	ESCAPE("constants", "constants", .region = REGION_RODATA),
 	ESCAPE("data", "private data", .region = REGION_DATA),
 	ESCAPE("stack", "the private stack", .region = REGION_STACK),
+	{ "escape-guard", 2, "a jump from inside to the stack's guard page: limit",
+	  escape_to_guard, NULL },
 	{ "escape-return", 2, "a return from inside to the kernel: escape", escape_by_return, NULL },
 	{ "escape-guest-frame", 2, "a jump from inside to text at the guest's frame: escape",
 	  escape_to_guest_frame, NULL },

@@ -66,6 +66,11 @@ kernel_wrmsr:
 	wrmsr
 	hlt
 
+	.globl kernel_write_cr0
+kernel_write_cr0:
+	mov %rax,%cr0
+	hlt
+
 	.globl kernel_calls
 kernel_calls:				/* the gate at R12, RBX times */
 	mov $41,%edi
@@ -277,6 +282,76 @@ text_out_window_return:
 	add 40(%rsp),%rax
 	add $72,%rsp
 	ret
+
+	.globl text_vectors
+text_vectors:				/* an SIMD register over a call out, and events */
+	push $SECRET(0)
+	call out_fpu_begin
+	mov $SECRET(7),%eax
+	movq %rax,%xmm7
+	call out
+	movq %xmm7,%rax
+	cmp $SECRET(7),%rax
+	jne wrong
+	mov victim_data(%rip),%rcx
+	mov (%rcx),%rcx			/* may fault */
+	movq %xmm7,%rax
+	cmp $SECRET(7),%rax
+	jne wrong
+	call out_fpu_end
+	pop %rcx
+	mov $1,%eax
+	ret
+
+	.globl text_vectors_hlt
+text_vectors_hlt:			/* a violation with an SIMD register in use */
+	push $SECRET(0)
+	call out_fpu_begin
+	mov $SECRET(7),%eax
+	movq %rax,%xmm7
+	movq %rax,%xmm15
+	.globl text_vectors_hlt_itself
+text_vectors_hlt_itself:
+	hlt
+
+	.globl text_asm
+text_asm:				/* a callee that keeps all but RAX */
+	push $SECRET(0)
+	mov $SECRET(1),%ecx
+	mov $SECRET(2),%edx
+	mov $SECRET(6),%esi
+	mov $SECRET(7),%edi
+	mov $SECRET(8),%r8d
+	mov $SECRET(9),%r9d
+	mov $SECRET(10),%r10d
+	mov $SECRET(11),%r11d
+	fill_callee_saved
+	call out_asm
+	check_callee_saved
+	cmp $SECRET(1),%rcx
+	jne wrong
+	cmp $SECRET(2),%rdx
+	jne wrong
+	cmp $SECRET(6),%rsi
+	jne wrong
+	cmp $SECRET(7),%rdi
+	jne wrong
+	cmp $SECRET(8),%r8
+	jne wrong
+	cmp $SECRET(9),%r9
+	jne wrong
+	cmp $SECRET(10),%r10
+	jne wrong
+	cmp $SECRET(11),%r11
+	jne wrong
+	pop %rcx
+	ret
+
+	.globl text_noreturn
+text_noreturn:
+	push $SECRET(0)
+	call out_noreturn
+	hlt
 
 	.globl text_args
 text_args:				/* three words on the stack: 100a + 10b + c */
@@ -520,26 +595,25 @@ text_vmcall:
 	ret
 
 /* The gates for the way out; KVM writes the hypercalls. */
-	.org victim_text + 0xf00, 0xf4
-	.globl out
-out:
+	.macro way_out name, offset
+	.org victim_text + \offset, 0xf4
+	.globl \name
+\name:
 	VMMCALL
 	ret
-	.org victim_text + 0xf10, 0xf4
-	.globl out_indirect
-out_indirect:
-	VMMCALL
-	ret
-	.org victim_text + 0xf20, 0xf4
-	.globl out_args
-out_args:
-	VMMCALL
-	ret
+	.endm
+	way_out out, 0xf00
+	way_out out_indirect, 0xf10
+	way_out out_args, 0xf20
 	.org victim_text + 0xf30, 0xf4
 	.globl out_return
 out_return:
 	VMMCALL
 	hlt
+	way_out out_fpu_begin, 0xf40
+	way_out out_fpu_end, 0xf50
+	way_out out_asm, 0xf60
+	way_out out_noreturn, 0xf70
 	.org victim_text + 0x1000, 0xf4
 
 	.section .note.GNU-stack, "", @progbits

@@ -125,7 +125,7 @@ static void two_claim_one(const struct attack *attack)
 			expect_equal("RIP", vcpu_regs(&vm.vcpu[i]).rip, vector_va(GP_VECTOR) + 1);
 		}
 		expect_equal("vCPUs that have the activation", winners, 1);
-		expect_activations(0);
+		expect_activations(0, 0);
 	}
 }
 
@@ -159,7 +159,7 @@ static void two_call_on_one_stack(const struct attack *attack)
 			count_violation(victim.arg.id, KVM_GM_V_ENVIRONMENT, 1);
 			expect_equal("exit reason", run_on(&vm.vcpu[i]), KVM_EXIT_HLT);
 		}
-		expect_activations(0);
+		expect_activations(0, 0);
 	}
 }
 
@@ -215,7 +215,7 @@ static void churn_memory(unsigned int round)
 {
 	(void)round;
 	must(madvise(vm.memory + MODULES, 2 * MIB, MADV_DONTNEED), "MADV_DONTNEED");
-	memset(vm.memory + MODULES, 0x90, 16 * PAGE);
+	memset(vm.memory + MODULES, 0x90, MODULE_PAGES * PAGE);
 }
 
 static void churn_slot(unsigned int round)
@@ -257,7 +257,7 @@ static void churn(const struct attack *attack)
 		wait_for(&runner[i]);
 		expect_all_called(&vm.vcpu[i]);
 	}
-	expect_activations(0);
+	expect_activations(0, 0);
 	expect_equal("in-calls", query(victim.arg.id).crossings[KVM_GM_IN_CALL], 2 * CALLS);
 }
 
@@ -296,7 +296,7 @@ static void unsealed_in_calls(const struct attack *attack)
 		prepare(&victim, 0, &(struct setup) {});
 		seal(&victim);
 		expect_equal("generation", victim.arg.generation, round + 2);
-		expect_activations(0);
+		expect_activations(0, 0);
 	}
 }
 
@@ -331,7 +331,7 @@ static void quarantined_in_calls(const struct attack *attack)
 			}
 			expect_equal("RIP", vcpu_regs(&vm.vcpu[i]).rip, vector_va(GP_VECTOR) + 1);
 		}
-		expect_activations(0);
+		expect_equal("activations in use", query(id).activations, 0);
 		must(ioctl(vm.vm, KVM_GM_UNSEAL, &id), "KVM_GM_UNSEAL");
 		prepare(&victim, 0, &setup);
 		seal(&victim);

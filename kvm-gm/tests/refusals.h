@@ -19,7 +19,7 @@ REFUSED("stack-pages-many", "stacks of 17 pages", EINVAL, m->arg.stack_pages = 1
 REFUSED("stack-pages-odd", "a stack region that is no multiple of a stack", EINVAL,
 	m->arg.stack_pages = 3)
 REFUSED("stack-pages-all", "stacks of more pages than the region has", EINVAL,
-	m->arg.stack_pages = 8)
+	m->regions[REGION_STACK].nr_pages = 8; m->arg.stack_pages = 16)
 REFUSED("stack-missing", "no stacks", EINVAL, m->arg.nr_regions--)
 REFUSED("stack-twice", "two stack regions", EINVAL,
 	m->regions[REGION_DATA].kind = KVM_GM_REGION_STACK)
@@ -81,7 +81,17 @@ REFUSED("gate-reserved", "a gate's reserved word set", EINVAL, m->gates[GATE_NUL
 REFUSED("gate-words", "a gate of 17 words of arguments", EINVAL,
 	m->gates[GATE_ARGS].stack_words = 17)
 REFUSED("gate-flags", "a gate with an unknown flag", EINVAL, m->gates[GATE_NULL].flags = 4)
-REFUSED("gate-flags-out", "an out-call gate with a flag", EINVAL,
+REFUSED("gate-flags-two", "a gate with two flags", EINVAL,
+	m->gates[GATE_EXIT].flags = KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT)
+REFUSED("gate-flags-in", "an in-call gate with an out-call's flag", EINVAL,
+	m->gates[GATE_NULL].flags = KVM_GM_GATE_F_NORETURN)
+REFUSED("gate-flags-indirect", "an indirect out-call gate with a flag", EINVAL,
+	m->gates[GATE_OUT_INDIRECT].flags = KVM_GM_GATE_F_ASM)
+REFUSED("gate-results", "results of a callee that is not in assembly", EINVAL,
+	m->gates[GATE_OUT].results = 1)
+REFUSED("gate-results-sp", "the stack pointer as a result", EINVAL,
+	m->gates[GATE_ASM].results = 1 << 4)
+REFUSED("gate-flags-out", "an out-call gate with an in-call's flag", EINVAL,
 	m->gates[GATE_OUT].flags = KVM_GM_GATE_F_EXIT)
 REFUSED("gate-kind-none", "a gate of no kind", EINVAL, m->gates[GATE_NULL].kind = 0)
 REFUSED("gate-kind", "a gate of an unknown kind", EINVAL,

@@ -11,7 +11,7 @@
 
 extern const char kernel_callee[];
 extern const char text_null[], text_out[], text_out_twice[], text_out_indirect[];
-extern const char text_out_args[], text_read[], text_recurse[];
+extern const char text_out_args[], text_read[], text_recurse[], text_asm[], text_noreturn[];
 extern const char out[], out_args[];
 
 /* A thread that called text_out() at @sp is in the kernel's function. */
@@ -56,7 +56,7 @@ static void out_and_back(const struct attack *attack)
 	expect_equal("the third argument", regs.rdx, 0x22);
 	callee_returns(cpu, RESULT - 1);
 	expect_equal("result", expect_return(cpu), RESULT);
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 static void out_twice(const struct attack *attack)
@@ -94,7 +94,7 @@ static void out_indirectly_inside(const struct attack *attack)
 			 .gpa = region_gpa(REGION_TEXT) + (va & (PAGE - 1)), .module = &victim,
 			 .moved = true);
 	expect_equal("RSP", *word_at(vcpu_regs(cpu).rsp + 32), SP - 8);
-	expect_activations(1);
+	expect_activations(1, 0);
 }
 
 static void return_twice(const struct attack *attack)
@@ -113,7 +113,7 @@ static void return_wrong_stack(const struct attack *attack)
 	start();
 	call_out(cpu, SP);
 	expect_no_return(cpu, SP + *offset);
-	expect_activations(1);
+	expect_activations(1, 0);
 	expect_came_back(cpu, SP);
 }
 
@@ -150,14 +150,14 @@ static void threads_out_of_order(const struct attack *attack)
 	call_out(cpu, STACK(0));
 	call_out(cpu, STACK(1));
 	call_out(cpu, STACK(2));
-	expect_activations(3);
+	expect_activations(3, 0);
 	expect_came_back(cpu, STACK(1));
 	expect_came_back(cpu, STACK(0));
 	call_out(cpu, STACK(3));
 	expect_no_return(cpu, STACK(1));
 	expect_came_back(cpu, STACK(2));
 	expect_came_back(cpu, STACK(3));
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 static void threads_on_two_vcpus(const struct attack *attack)
@@ -174,7 +174,7 @@ static void threads_on_two_vcpus(const struct attack *attack)
 		expect_came_back(there, STACK(0));
 		expect_came_back(here, STACK(1));
 	}
-	expect_activations(0);
+	expect_activations(0, 0);
 	expect_equal("in-returns", query(1).crossings[KVM_GM_IN_RETURN], 100);
 }
 
@@ -190,7 +190,7 @@ static void nested(const struct attack *attack)
 	start_with(&(struct setup) { .activations = DEPTH });
 	for (i = 0; i < DEPTH; i++)
 		call_out(cpu, SP - i * FRAME);
-	expect_activations(DEPTH);
+	expect_activations(DEPTH, 0);
 	call_text(cpu, text_out, SP - DEPTH * FRAME, 0, 0);
 	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_JUMP, gate_va(GATE_JUMP), SP - DEPTH * FRAME,
 			 .module = &victim);
@@ -198,7 +198,7 @@ static void nested(const struct attack *attack)
 		expect_came_back(cpu, SP - i * FRAME);
 		expect_no_return(cpu, SP - i * FRAME);
 	}
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 static void exhausted(const struct attack *attack)
@@ -220,17 +220,16 @@ static void exhausted(const struct attack *attack)
 	expect_came_back(cpu, STACK(5));
 }
 
-/* Two threads whose out-calls would come back at one stack pointer. */
+/* Two out-calls that would come back at one stack pointer: the first is a dead one's. */
 static void two_on_one_stack(const struct attack *attack)
 {
 	(void)attack;
 	start();
 	call_out(cpu, SP + 8);
-	call_text(cpu, text_out, SP, 0, 0);
-	expect_violation(cpu, KVM_GM_V_ENVIRONMENT, GATE_OUT, text_va(out), SP,
-			 .module = &victim, .inside = SP);
-	expect_activations(1);
+	call_out(cpu, SP);
+	expect_activations(1, 1);
 	expect_came_back(cpu, SP);
+	expect_no_return(cpu, SP);
 }
 
 static void call_while_inside(const struct attack *attack)
@@ -252,20 +251,27 @@ static void superseded(const struct attack *attack)
 	call_out(cpu, SP);
 	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
 	expect_equal("result", expect_return(cpu), 42);
-	expect_activations(0);
+	expect_activations(0, 1);
 	expect_no_return(cpu, SP);
 }
 
-static void superseded_by_another_out(const struct attack *attack)
+/* A private stack with a dead thread's frames on it is not another thread's. */
+static void superseded_often(const struct attack *attack)
 {
 	unsigned int i;
 
 	(void)attack;
 	start();
-	for (i = 0; i < 20; i++)
+	for (i = 0; i < ACTIVATIONS; i++) {
 		call_out(cpu, SP);
-	expect_activations(1);
+		expect_activations(1, i);
+	}
+	call_text(cpu, text_out, STACK(1), 0, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_JUMP, gate_va(GATE_JUMP), STACK(1),
+			 .module = &victim);
 	expect_came_back(cpu, SP);
+	call_out(cpu, STACK(1));
+	expect_came_back(cpu, STACK(1));
 	expect_no_return(cpu, SP);
 }
 
@@ -318,17 +324,58 @@ static void unaligned_stack(const struct attack *attack)
 	expect_equal("RSP", vcpu_regs(cpu).rsp, SP + 16);
 }
 
-/* Recursion without end stops at the first page that the module cannot write. */
+/* Recursion without end stops at the guard page, whatever the guest maps there. */
 static void stack_overflow(const struct attack *attack)
 {
-	uint64_t last;
+	uint64_t guard;
 
 	(void)attack;
 	start();
-	last = region_va(REGION_DATA) - 8;
+	guard = region_va(REGION_STACK);
+	machine_map(&vm, guard, SCRATCH, PTE_P | PTE_W);
 	call_text(cpu, text_recurse, SP, 0, 0);
-	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text_recurse), last,
-			 .module = &victim, .inside = SP, .any_gpa = true);
+	expect_violation(cpu, KVM_GM_V_LIMIT, KVM_GM_NO_GATE, text_va(text_recurse),
+			 guard + PAGE - 8, .module = &victim, .inside = SP);
+	expect_activations(0, 1);
+}
+
+/* Nor does the second stack end in the first. */
+static void stack_overflow_second(const struct attack *attack)
+{
+	uint64_t guard;
+
+	(void)attack;
+	start();
+	guard = region_va(REGION_STACK) + STACK_PAGES * PAGE;
+	call_out(cpu, STACK(1));
+	call_text(cpu, text_recurse, SP, 0, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, KVM_GM_NO_GATE, text_va(text_recurse),
+			 guard + PAGE - 8, .module = &victim, .inside = SP);
+	expect_came_back(cpu, STACK(1));
+}
+
+/* --- callees with conventions of their own ---------------------------------------------- */
+
+/* What assembly keeps is the module's to rely on, whatever the guest leaves there. */
+static void assembly_callee(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	call_text(cpu, text_asm, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	callee_returns(cpu, RESULT);
+	expect_equal("result", expect_return(cpu), RESULT);
+}
+
+/* The thread is not in the module any more: nothing waits for it. */
+static void callee_without_return(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	call_text(cpu, text_noreturn, SP, 0, 0);
+	expect_out_call(cpu, SP);
+	expect_activations(0, 0);
+	expect_no_return(cpu, SP);
 }
 
 /* --- arguments on the stack ------------------------------------------------------------ */
@@ -355,7 +402,7 @@ static void arguments_in_absent(const struct attack *attack)
 	*machine_entry(&vm, VA_SCRATCH + PAGE, 1) = 0;
 	expect_vector(cpu, PF_VECTOR, 0, gate_va(GATE_ARGS));
 	expect_equal("CR2", vcpu_sregs(cpu).cr2, VA_SCRATCH + PAGE);
-	expect_activations(0);
+	expect_activations(0, 0);
 }
 
 static void arguments_out(const struct attack *attack)
@@ -383,7 +430,7 @@ static void arguments_out_absent(const struct attack *attack)
 	*machine_entry(&vm, VA_SCRATCH, 1) = 0;
 	expect_violation(cpu, KVM_GM_V_ENVIRONMENT, GATE_OUT_ARGS, victim.arg.trampoline, sp - 32,
 			 .module = &victim, .moved = true, .no_stack = true);
-	expect_activations(1);
+	expect_activations(1, 0);
 }
 
 /* The guest's stack leads to sealed text: nothing is written there. */
@@ -436,22 +483,28 @@ const struct attack return_attacks[] = {
 	  nested, NULL },
 	{ "exhausted", 3, "threads that stay away until no activation is left: limit",
 	  exhausted, NULL },
-	{ "two-on-one-stack", 3, "two out-calls that would come back at one stack pointer: environment",
+	{ "two-on-one-stack", 3, "two out-calls that would come back at one stack pointer: one does",
 	  two_on_one_stack, NULL },
 	{ "call-running", 3, "a call on the stack of who is inside on another vCPU: environment",
 	  call_while_inside, NULL },
 	{ "superseded", 3, "a call from where another never came back; its in-return: return",
 	  superseded, NULL },
-	{ "superseded-often", 3, "20 calls that do not come back, from one place: one activation",
-	  superseded_by_another_out, NULL },
+	{ "superseded-often", 3, "calls that do not come back, from one place, to the last stack: limit",
+	  superseded_often, NULL },
 	{ "return-address-forged", 3, "the callee's return address changed to the text: exec",
 	  forged_return_address, NULL },
 	{ "return-address-hidden", 3, "the guest looks for the module's return addresses: none",
 	  return_addresses_hidden, NULL },
 	{ "stack-unaligned", 3, "a call on a stack of 8 bytes: the callee's is of 16",
 	  unaligned_stack, NULL },
-	{ "stack-overflow", 3, "a module that recurses without end: access, at its own constants",
+	{ "stack-overflow", 3, "a module that recurses without end: limit, at the guard page",
 	  stack_overflow, NULL },
+	{ "stack-overflow-second", 3, "the same on the second stack: limit, the first is as it was",
+	  stack_overflow_second, NULL },
+	{ "callee-assembly", 3, "a callee in assembly that keeps nothing: the module finds all kept",
+	  assembly_callee, NULL },
+	{ "callee-no-return", 3, "an in-return from a callee that does not return: return",
+	  callee_without_return, NULL },
 	{ "arguments-in", 3, "a call with arguments on the stack: the module has them",
 	  arguments_in, NULL },
 	{ "arguments-in-absent", 3, "the same where nothing is: the guest's page fault",

@@ -77,7 +77,7 @@ static void overlapping_frames(const struct attack *attack)
 
 	(void)attack;
 	start();
-	for (i = 0; i < REGION_STACK + 4; i++) {
+	for (i = 0; i < MODULE_PAGES; i++) {
 		prepare(&other, 1, &(struct setup) {});
 		other.gpas[i] = victim.gpas[i];
 		refuse(&other, EBUSY);
@@ -93,7 +93,7 @@ static void overlapping_addresses(const struct attack *attack)
 
 	(void)attack;
 	start();
-	for (i = 0; i < REGION_STACK + 4; i++) {
+	for (i = 0; i < MODULE_PAGES; i++) {
 		prepare(&other, 1, &(struct setup) {});
 		other.regions[REGION_DATA].va = victim.va + i * PAGE;
 		refuse(&other, EEXIST);
@@ -126,7 +126,7 @@ static void too_many_seals(const struct attack *attack)
 	prepare(&other, 0, &(struct setup) {});
 	for (i = 0; i < NR_REGIONS; i++)
 		other.regions[i].va += WINDOW / 2;
-	for (i = 0; i < REGION_STACK + 4; i++)
+	for (i = 0; i < MODULE_PAGES; i++)
 		other.gpas[i] += WINDOW / 2;
 	for (i = 0; i < NR_GATES; i++) {
 		other.gates[i].insn += WINDOW / 2;

@@ -49,7 +49,7 @@ static void forge(struct vcpu *vcpu, int level)
 			forged[victim.va >> (12 + 9 * (l - 1)) & 511] =
 				forged_table(l - 1) | PTE_P | PTE_W;
 		else
-			for (i = REGION_TEXT; i < REGION_STACK + 4; i++)
+			for (i = REGION_TEXT; i < MODULE_PAGES; i++)
 				forged[(victim.va >> 12 & 511) + i] = FORGED_PAGE | PTE_P | PTE_W;
 	}
 	if (level == 1) {
@@ -358,7 +358,7 @@ static void aperture_from_outside(const struct attack *attack)
 	start();
 	gpa = learn_aperture();
 	/* Page tables lie before the pages. */
-	for (i = -4; i < REGION_STACK + 4; i++) {
+	for (i = -4; i < (int)MODULE_PAGES; i++) {
 		machine_map(&vm, VA_ABSENT, gpa + i * PAGE, PTE_P | PTE_W);
 		kernel_stores(cpu, VA_ABSENT, 0);
 		expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
@@ -387,7 +387,7 @@ static void aperture_to_execute(const struct attack *attack)
 /* Memory that userspace adds there later is the guest's, and not the module's. */
 static void aperture_slot(const struct attack *attack)
 {
-	uint8_t *memory = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE,
+	uint8_t *memory = mmap(NULL, MODULE_PAGES * PAGE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t gpa;
 
@@ -395,7 +395,7 @@ static void aperture_slot(const struct attack *attack)
 	expect(memory != MAP_FAILED, "mmap");
 	start();
 	gpa = learn_aperture();
-	machine_set_slot(&vm, 2, gpa, 16 * PAGE, memory, 0);
+	machine_set_slot(&vm, 2, gpa, MODULE_PAGES * PAGE, memory, 0);
 	expect_intact();
 	machine_map(&vm, VA_ABSENT, gpa + REGION_DATA * PAGE, PTE_P | PTE_W);
 	kernel_stores(cpu, VA_ABSENT, RESULT);
@@ -414,7 +414,29 @@ static void guess_inside(const struct attack *attack)
 	call_text(cpu, text, SP, VA_BESIDE, 0);
 	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(text), 0,
 			 .module = &victim, .inside = SP);
-	expect_activations(0);
+	expect_activations(0, 1);
+}
+
+/* A guess at where the aperture is, and a wrong one: there is no second. */
+static void guess_aperture(const struct attack *attack)
+{
+	const char *text = attack->with;
+	const uint64_t gpa = 1ULL << 39;	/* the first address where it may be */
+
+	start();
+	if (learn_aperture() - gpa >= 1ULL << 38)
+		skip("guest physical addresses are not of 40 bits");
+	machine_map(&vm, VA_BESIDE, gpa - PAGE, PTE_P | PTE_W);
+	call_text(cpu, text, SP, VA_BESIDE, 0);
+	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(text), 0,
+			 .module = &victim, .inside = SP);
+	expect_equal("flags", query(1).flags, 0);
+	machine_map(&vm, VA_BESIDE, gpa, PTE_P | PTE_W);
+	call_text(cpu, text, SP, VA_BESIDE, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text), 0, .gpa = gpa,
+			 .module = &victim, .inside = SP);
+	expect_equal("flags", query(1).flags, KVM_GM_QUERY_F_QUARANTINED);
+	victim_is_gone();
 }
 
 #define AT_LEVEL(label, text, function) \
@@ -463,6 +485,10 @@ const struct attack translation_attacks[] = {
 	  aperture_slot, NULL },
 	{ "guess-write", 6, "a store from inside to where no memory is: emulate",
 	  guess_inside, text_write },
+	{ "guess-aperture-write", 6, "a store from inside to where KVM's frames might be: access, and quarantine",
+	  guess_aperture, text_write },
+	{ "guess-aperture-read", 6, "a load from inside from there: access, and quarantine",
+	  guess_aperture, text_read },
 	{ "guess-read", 6, "a load from inside from where no memory is: emulate",
 	  guess_inside, text_read },
 	{}
