@@ -38,6 +38,7 @@ help:
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
+	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
@@ -106,6 +107,9 @@ run-check-attacks: kvm-gm qemu guest images raw-attacks
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
 
+check-gmcc-corpus: gmcc
+	GMCC=$(GMCC) gmcc/tests/corpus --jobs $(JOBS) --btf $(KERNEL_HEADERS)/vmlinux $(KERNEL_MODULES)
+
 mutants: qemu guest images raw-attacks
 	$(RIG) mutants $(M)
 
@@ -160,6 +164,6 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check check-attacks bench-idle-cost bench-crossing configured kvm-gm \
+.PHONY: all help deps demo check check-attacks check-gmcc-corpus bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc guest images raw-attacks run-demo run-check run-check-attacks \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

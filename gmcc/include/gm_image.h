@@ -35,6 +35,8 @@
 #define GM_SECTION_ANCHORS	".gm.anchors"
 #define GM_SECTION_GATES	".gm.gates"
 #define GM_SECTION_STUBS	".gm.stubs"
+#define GM_SECTION_GLUE		".gm.glue"	/* sealed code of gmcc's own */
+#define GM_SECTION_GUEST	".gm.guest"	/* code for the guest to run, not sealed */
 #define GM_SECTION_STACKS	".gm.stacks"
 
 struct gm_table {

@@ -9,39 +9,11 @@
  * to which it jumps. Copying too many is harmless, so variadic functions take
  * what their calls push.
  */
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <string.h>
 
 #include "gmcc.h"
 
 #define MAX_WORDS	16
-#define ARG_REGISTERS	6
-
-/* Words on the stack by a prototype, -1: unknown or variadic. */
-static int prototype_words(const struct btf *btf, const char *name)
-{
-	int id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
-	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
-	unsigned int regs = 0, words = 0;
-
-	t = t ? btf__type_by_id(btf, t->type) : NULL;
-	if (!t || !btf_is_func_proto(t))
-		return -1;
-	for (int i = 0; i < btf_vlen(t); i++) {
-		const struct btf_param *p = &btf_params(t)[i];
-		long long size = p->type ? btf__resolve_size(btf, p->type) : 0;
-		unsigned int n = (size + 7) / 8;
-
-		if (size <= 0)
-			return -1;
-		if (n <= 2 && regs + n <= ARG_REGISTERS)
-			regs += n;
-		else
-			words += n;
-	}
-	return words;
-}
 
 static unsigned int pushes_before(const struct sec *s, size_t call)
 {
@@ -98,7 +70,8 @@ static void note_out_call(const struct sec *s, size_t i)
 	const struct sym *f = func_of(s, n->off);
 	unsigned int words;
 
-	if (!n->stub || n->stub->fixed_words)
+	/* Glue pushes what it saves, never an argument. */
+	if (!n->stub || n->stub->fixed_words || !strcmp(s->name, GM_SECTION_GLUE))
 		return;
 	words = n->kind == INSN_CALL ? pushes_before(s, i) : f ? f->incoming : 0;
 	if (words > n->stub->stack_words)
@@ -112,32 +85,12 @@ static void for_each_insn(struct obj *o, void (*fn)(const struct sec *, const st
 			fn(o->secs[i], &o->secs[i]->insns[j]);
 }
 
-static void read_prototypes(struct obj *o)
-{
-	struct btf *btf;
-
-	libbpf_set_print(NULL);
-	btf = btf__parse(o->opt->btf, NULL);
-	if (libbpf_get_error(btf))
-		die(o->opt->btf, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
-	for (size_t i = 0; i < o->nr_stubs; i++) {
-		struct stub *st = o->stubs[i];
-		int words = st->target ? prototype_words(btf, st->name) : -1;
-
-		if (words >= 0) {
-			st->stack_words = words;
-			st->fixed_words = true;
-		}
-	}
-	btf__free(btf);
-}
-
 void args_count(struct obj *o)
 {
 	bool changed;
 
 	if (o->opt->btf)
-		read_prototypes(o);
+		kbtf_prototypes(o);
 	for_each_insn(o, note_incoming);
 	do {
 		changed = false;

@@ -12,6 +12,8 @@
 
 #include "gmcc.h"
 
+#define MAX_ALIGN	65536	/* in the image's file, too */
+
 static int by_offset(const void *a, const void *b)
 {
 	const struct rel *x = a, *y = b;
@@ -45,7 +47,7 @@ static void read_rels(struct obj *o, struct sec *s, const Elf64_Shdr *sh, Elf_Da
 
 	if (!d || sh->sh_entsize != sizeof(Elf64_Rela) || s->rels)
 		die(o->file, "%s: malformed or duplicate relocation section.", s->name);
-	s->rels = xalloc((n + 1) * sizeof(*s->rels));
+	s->rels = xarray(n + 1, sizeof(*s->rels));
 	for (size_t i = 0; i < n; i++) {
 		struct rel *r = &s->rels[s->nr_rels];
 		unsigned int size;
@@ -76,6 +78,15 @@ static void read_rels(struct obj *o, struct sec *s, const Elf64_Shdr *sh, Elf_Da
 			    (unsigned long long)s->rels[i].off);
 }
 
+/* What QEMU takes for a name: monitors and logs print it. */
+static bool is_name(const char *s)
+{
+	for (; s && *s; s++)
+		if (*s <= ' ' || *s > '~')
+			return false;
+	return s;
+}
+
 static void read_symbols(struct obj *o, Elf *elf, const Elf64_Shdr *sh, Elf_Data *d)
 {
 	size_t n = d ? d->d_size / sizeof(Elf64_Sym) : 0;
@@ -89,7 +100,7 @@ static void read_symbols(struct obj *o, Elf *elf, const Elf64_Shdr *sh, Elf_Data
 		struct sym *y = o->syms[i] = xalloc(sizeof(*y));
 
 		y->name = elf_strptr(elf, sh->sh_link, in[i].st_name);
-		if (!y->name)
+		if (!is_name(y->name))
 			die(o->file, "symbol %zu has no valid name.", i);
 		y->name = xasprintf("%s", y->name);
 		y->info = in[i].st_info;
@@ -120,7 +131,7 @@ static struct sec *read_section(const struct obj *o, Elf *elf, Elf_Scn *scn, siz
 	if (!sh)
 		die(o->file, "unreadable section header.");
 	s->name = elf_strptr(elf, names, sh->sh_name);
-	if (!s->name)
+	if (!is_name(s->name))
 		die(o->file, "section %zu has no valid name.", elf_ndxscn(scn));
 	s->name = s->out_name = xasprintf("%s", s->name);
 	s->type = sh->sh_type;
@@ -131,8 +142,10 @@ static struct sec *read_section(const struct obj *o, Elf *elf, Elf_Scn *scn, siz
 	s->link = sh->sh_link;
 	s->info = sh->sh_info;
 	s->region = s->anchor = -1;
-	if (s->align & (s->align - 1))
-		die(o->file, "%s: alignment is no power of two.", s->name);
+	if (s->align & (s->align - 1) || s->align > MAX_ALIGN)
+		die(o->file, "%s: alignment is no power of two up to %d.", s->name, MAX_ALIGN);
+	if ((s->type == SHT_SYMTAB || s->type == SHT_RELA) && sh->sh_offset % 8)
+		die(o->file, "%s: misaligned in the file.", s->name);
 	if (s->type == SHT_NOBITS) {
 		if (s->size > KVM_GM_MAX_PAGES * GM_PAGE)
 			die(o->file, "%s: larger than %llu bytes.", s->name,
@@ -155,6 +168,8 @@ static void check_header(const struct obj *o, Elf *elf)
 	eh = elf64_getehdr(elf);
 	if (!eh || eh->e_ident[EI_DATA] != ELFDATA2LSB || eh->e_machine != EM_X86_64)
 		die(o->file, "not for x86-64. Only x86-64 kernel modules can be guarded.");
+	if (eh->e_shoff % 8)
+		die(o->file, "misaligned section table.");
 	if (eh->e_type != ET_REL)
 		die(o->file, "not a relocatable object. Give a kernel module (.ko).");
 }
@@ -162,16 +177,24 @@ static void check_header(const struct obj *o, Elf *elf)
 static void read_sections(struct obj *o, Elf *elf)
 {
 	Elf_Scn *scn = NULL;
-	size_t names, n;
+	size_t names, n, left;
 
+	if (!elf_rawfile(elf, &left))
+		die(o->file, "unreadable.");
 	if (elf_getshdrnum(elf, &n) || elf_getshdrstrndx(elf, &names) || !n)
 		die(o->file, "no section table.");
 	o->nr_secs = n;
 	o->secs = xarray(n, sizeof(*o->secs));
 	o->secs[0] = xalloc(sizeof(struct sec));
 	o->secs[0]->name = o->secs[0]->out_name = "";
-	while ((scn = elf_nextscn(elf, scn)))
-		o->secs[elf_ndxscn(scn)] = read_section(o, elf, scn, names);
+	while ((scn = elf_nextscn(elf, scn))) {
+		struct sec *s = o->secs[elf_ndxscn(scn)] = read_section(o, elf, scn, names);
+
+		/* Every section is copied: overlaps would multiply the file. */
+		if (s->data && s->size > left)
+			die(o->file, "%s: overlaps other sections.", s->name);
+		left -= s->data ? s->size : 0;
+	}
 
 	while ((scn = elf_nextscn(elf, scn)))
 		if (o->secs[elf_ndxscn(scn)]->type == SHT_SYMTAB)
@@ -230,6 +253,11 @@ static void index_functions(struct obj *o)
 	}
 }
 
+static void end_elf(void *elf)
+{
+	elf_end(elf);
+}
+
 struct obj *obj_read(const char *file, uint8_t *data, size_t size)
 {
 	struct obj *o = xalloc(sizeof(*o));
@@ -238,10 +266,11 @@ struct obj *obj_read(const char *file, uint8_t *data, size_t size)
 	o->file = file;
 	elf_version(EV_CURRENT);
 	elf = size ? elf_memory((char *)data, size) : NULL;
+	if (elf)
+		at_end(end_elf, elf);
 	check_header(o, elf);
 	o->eflags = elf64_getehdr(elf)->e_flags;
 	read_sections(o, elf);
-	elf_end(elf);
 	index_functions(o);
 	return o;
 }

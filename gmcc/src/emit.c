@@ -67,7 +67,7 @@ static Elf_Scn *add_scn(const struct obj *o, struct out *out, const char *name, 
 
 static bool sym_kept(const struct sym *y)
 {
-	return !y->sec || y->sec->role != ROLE_DROP;
+	return !y->internal && (!y->sec || y->sec->role != ROLE_DROP);
 }
 
 /* Numbers the symbols; returns the first global's number. */
@@ -178,6 +178,16 @@ static void *read_back(const struct obj *o, int fd, size_t size)
 	return data;
 }
 
+static void end_elf(void *elf)
+{
+	elf_end(elf);
+}
+
+static void end_file(void *fd)
+{
+	close((int)(intptr_t)fd);
+}
+
 void *obj_emit(struct obj *o, size_t *size)
 {
 	int fd = memfd_create("gmcc", MFD_CLOEXEC);
@@ -187,11 +197,13 @@ void *obj_emit(struct obj *o, size_t *size)
 	Elf_Scn *names;
 	size_t nr_syms;
 	int64_t total;
-	void *data;
 
 	if (fd < 0)
 		die(o->file, "cannot create a memory file.");
 	out.elf = elf_begin(fd, ELF_C_WRITE, NULL);
+	at_end(end_file, (void *)(intptr_t)fd);
+	if (out.elf)
+		at_end(end_elf, out.elf);
 	eh = out.elf ? elf64_newehdr(out.elf) : NULL;
 	if (!eh)
 		die(o->file, "libelf: %s.", elf_errmsg(-1));
@@ -221,9 +233,6 @@ void *obj_emit(struct obj *o, size_t *size)
 	total = elf_update(out.elf, ELF_C_WRITE);
 	if (total < 0)
 		die(o->file, "libelf: %s.", elf_errmsg(-1));
-	elf_end(out.elf);
-	data = read_back(o, fd, total);
-	close(fd);
 	*size = total;
-	return data;
+	return read_back(o, fd, total);
 }

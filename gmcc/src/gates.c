@@ -74,7 +74,7 @@ static const uint8_t init_stub[] = {
 _Static_assert(sizeof(init_stub) == 0x6e, "jump distances above");
 _Static_assert(GATE_INIT_OFFSET + sizeof(init_stub) <= GATE_FIRST_OFFSET, "init stub overlaps");
 
-static struct sym *defined(const struct obj *o, const char *name)
+struct sym *symbol_defined(const struct obj *o, const char *name)
 {
 	for (size_t i = 1; i < o->nr_syms; i++)
 		if (o->syms[i]->sec && !strcmp(o->syms[i]->name, name))
@@ -85,7 +85,7 @@ static struct sym *defined(const struct obj *o, const char *name)
 struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 		      const struct sec *from, uint64_t from_off)
 {
-	const struct sym *f = func_at(s, off);
+	struct sym *f = func_at(s, off);
 	struct gate *g;
 
 	if (!f) {
@@ -94,10 +94,14 @@ struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 		       s->name, (unsigned long long)off);
 		return NULL;
 	}
-	for (size_t i = 0; i < o->nr_gates; i++)
-		if (o->gates[i]->sec == s && o->gates[i]->off == off)
-			return o->gates[i];
-	g = xalloc(sizeof(*g));
+	if (!insn_at(s, off)) {
+		refuse(o, from, from_off, "%s does not start with an instruction (%s+0x%llx). Report this module.",
+		       f->name, s->name, (unsigned long long)off);
+		return NULL;
+	}
+	if (f->gate)
+		return f->gate;
+	g = f->gate = xalloc(sizeof(*g));
 	g->sec = s;
 	g->off = off;
 	g->name = f->name;
@@ -132,6 +136,33 @@ struct stub *stub_for(struct obj *o, struct sym *target)
 	return target->stub;
 }
 
+/* What stands in a section of the guest's own, such as a static call's trampoline. */
+struct stub *stub_for_guest_code(struct obj *o, struct sym *target, uint64_t off)
+{
+	struct stub *st;
+
+	for (size_t i = 0; i < o->nr_stubs; i++)
+		if (o->stubs[i]->target && o->stubs[i]->target->sec == target->sec &&
+		    o->stubs[i]->target_off == off)
+			return o->stubs[i];
+	st = stub_new(o, func_at(target->sec, off) ? func_at(target->sec, off)->name : target->sec->name);
+	st->target = target;
+	st->target_off = off;
+	return st;
+}
+
+/* glue.c's way out: the target is in R11, and no arguments are on the stack. */
+struct stub *stub_for_guest_thunk(struct obj *o)
+{
+	struct sym *y = o->guest_thunk;
+
+	if (!y->stub) {
+		y->stub = stub_new(o, "guest");
+		y->stub->fixed_words = true;
+	}
+	return y->stub;
+}
+
 static const char *const registers[] = {
 	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -162,7 +193,7 @@ struct stub *stub_for_register(struct obj *o, const char *reg)
 
 static void init_gate(struct obj *o, const char *name, uint8_t flag)
 {
-	const struct sym *y = defined(o, name);
+	const struct sym *y = symbol_defined(o, name);
 	struct gate *g;
 
 	if (!y || y->sec->role != ROLE_TEXT) {

@@ -7,7 +7,7 @@
  * symbols and relocations point at one another, so that nothing has to be
  * renumbered before emit.c does so.
  *
- * Memory comes from one arena (util.c) and lives until the process ends.
+ * Memory comes from one arena (util.c) and lives until the run ends.
  */
 #ifndef GMCC_H
 #define GMCC_H
@@ -36,6 +36,7 @@
 enum role {
 	ROLE_KEEP,	/* the guest's, as it is; shared if sealed text refers to it */
 	ROLE_DROP,	/* not in the image */
+	ROLE_GUEST,	/* the guest's own code: sealed text calls out to it */
 	ROLE_TEXT,	/* sealed, by enum kvm_gm_region_kind */
 	ROLE_RODATA,
 	ROLE_DATA,
@@ -52,6 +53,8 @@ struct sym {
 	uint16_t shndx;		/* if !sec: SHN_UNDEF, SHN_ABS, ... */
 	uint8_t info, other;
 	int anchor;		/* of an undefined symbol, -1: none yet */
+	bool internal;		/* gmcc's own, not in the image */
+	struct gate *gate;	/* of a function */
 	struct stub *stub;	/* of an undefined symbol that is called */
 	struct func *func;	/* frames.c's notes on a function */
 	unsigned int incoming;	/* words on the stack that a function takes */
@@ -62,6 +65,7 @@ struct rel {
 	int64_t addend;
 	struct sym *sym;
 	uint32_t type;
+	uint8_t bias;		/* in text: from the field to the instruction's end, if relative */
 	bool dead;		/* rewritten away */
 };
 
@@ -76,15 +80,28 @@ enum insn_kind {
 	INSN_LEA,
 };
 
+/* The arithmetic flags, as bits of struct insn's masks. */
+#define FLAG_CF	(1 << 0)
+#define FLAG_PF	(1 << 1)
+#define FLAG_AF	(1 << 2)
+#define FLAG_ZF	(1 << 3)
+#define FLAG_SF	(1 << 4)
+#define FLAG_OF	(1 << 5)
+#define FLAG_ALL	0x3f
+
 struct insn {
 	uint32_t off;
 	uint8_t len;
 	uint8_t kind;		/* enum insn_kind */
 	uint8_t disp, imm;	/* offsets of these fields, 0: none */
+	uint8_t flags_read, flags_set;	/* FLAG_* */
+	bool privileged;	/* convert.c lets the guest do it */
+	bool pv_call;		/* call through the kernel's pv_ops */
 	bool indexed;		/* memory operand with an index register */
 	struct rel *rel;	/* of a branch */
 	struct stub *stub;	/* of a branch that leads out */
 	uint32_t target;	/* of a branch without relocation */
+	struct edit *edit;	/* what layout.c puts in its place */
 	/* Stack facts, for frames.c. */
 	bool sp_mem;		/* memory operand based on RSP */
 	bool sp_copy;		/* RSP itself is copied to another register */
@@ -122,6 +139,7 @@ struct sec {
 	size_t nr_insns;
 	struct orc *orc;	/* sorted by offset */
 	size_t nr_orc;
+	struct map *map;	/* layout.c: from old offsets to new ones */
 
 	unsigned int out;	/* index in the output's section table */
 	uint64_t file_offset;
@@ -142,6 +160,7 @@ struct gate {
 struct stub {
 	const char *name;
 	struct sym *target;	/* OUT_CALL; NULL: through a register */
+	uint64_t target_off;	/* in target's section, if it has one */
 	uint32_t slot;
 	uint32_t insn;		/* of the hypercall, in .gm.stubs */
 	unsigned int stack_words;
@@ -182,7 +201,10 @@ struct obj {
 	size_t nr_frames;
 
 	struct sec *s_gates, *s_stubs, *s_stacks, *s_anchors, *s_manifest;
+	struct sec *s_glue, *s_guest;
 	struct sym *init_stub;
+	bool init_linked;	/* the loader will call it */
+	struct sym *guest_thunk;	/* glue.c's calls out, through R11 */
 };
 
 /* The part of ORC that matters here: CFA = register + sp_offset. */
@@ -202,7 +224,17 @@ char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
 /* An array that xgrow() can enlarge, and room in it for one more than @nr. */
 void *xarray(size_t nr, size_t elem);
 void *xgrow(void *array, size_t nr, size_t elem);
-/* An error that ends the run. */
+/* Called at the end of the run, however it ends, before memory goes. */
+void at_end(void (*fn)(void *), void *arg);
+/*
+ * Ends the run. A process with more than one run (the fuzzers) sets run_over,
+ * which must not return, and calls run_release() itself.
+ */
+_Noreturn void run_exit(int status);
+extern void (*run_over)(int status);
+void run_release(void);
+/* An error that ends the run, with this status (EXIT_REFUSED if not set). */
+extern int die_status;
 _Noreturn void die(const char *file, const char *fmt, ...) PRINTF(2, 3);
 /* A refusal at a place; the run goes on, to find the others. */
 void refuse(const struct obj *o, const struct sec *s, uint64_t off,
@@ -214,6 +246,14 @@ uint8_t *read_input(const char *file, size_t *size);
 /* Writes a whole file, or nothing of it. */
 void write_output(const char *file, const void *data, size_t size);
 
+/* decoder.c: capstone; what is opened is closed at the end of the run */
+struct cs_insn;
+struct decoder {
+	size_t cs;		/* csh */
+	struct cs_insn *in;
+};
+struct decoder decoder_open(const char *file);
+
 /* elf_in.c */
 struct obj *obj_read(const char *file, uint8_t *data, size_t size);
 struct sym *obj_symbol(struct obj *o, const char *name, unsigned char type,
@@ -224,8 +264,20 @@ struct sec *obj_section(struct obj *o, const char *name, uint32_t type,
 struct sym *func_at(const struct sec *s, uint64_t off);
 struct sym *func_of(const struct sec *s, uint64_t off);
 
+/* callees.c */
+struct callee {
+	const char *name;
+	uint8_t flags;		/* KVM_GM_GATE_F_* */
+	uint16_t results;	/* as in struct gm_gate */
+};
+
+/* What is known of a symbol that is called; NULL: the C calling convention. */
+const struct callee *callee_known(const struct sym *target);
+
 /* sections.c */
+struct sec *section_named(const struct obj *o, const char *name);
 void sections_classify(struct obj *o);
+void sections_filter_sites(struct obj *o);
 bool section_is_data(const struct sec *s);
 bool section_is_location(const struct sec *s);
 bool section_is_relative(const struct sec *s);
@@ -234,6 +286,52 @@ bool section_is_this_module(const struct sec *s);
 /* text.c */
 void text_decode(struct obj *o, struct sec *s);
 void text_scan_patterns(struct obj *o, const struct sec *s);
+/* The instruction that starts at an offset, or NULL. */
+struct insn *insn_at(const struct sec *s, uint64_t off);
+/* Nothing reads the flags that a conversion at @n would destroy. */
+bool flags_dead_at(const struct sec *s, const struct insn *n);
+
+/* layout.c: other code in the place of an instruction */
+struct piece {
+	uint8_t bytes[15], len;
+	uint8_t kind, disp, imm;	/* as in struct insn */
+	uint8_t field;			/* of the 4 bytes to fill in, 0: none */
+	struct sym *sym;		/* relative to sym + addend, or ... */
+	uint64_t addend;
+	int to_piece;			/* ... to a piece of this edit, or -1 */
+	const struct insn *copy;	/* or a copy of this instruction */
+};
+
+struct edit {
+	struct piece *pieces;
+	size_t nr;
+};
+
+struct edit *edit_new(struct insn *n);
+struct piece *edit_bytes(struct edit *e, const uint8_t *bytes, size_t len);
+/* A branch to a place; opcode e8, e9 or (conditions) 80..8f. */
+struct piece *edit_branch(struct edit *e, uint8_t opcode, struct sym *sym, uint64_t off);
+void layout_text(struct obj *o);
+
+/* alternatives.c */
+void alternatives_apply(struct obj *o);
+
+/* convert.c */
+void convert_text(struct obj *o);
+
+/* glue.c: code of gmcc's own, inside and outside */
+#define REG_RAX		(1 << 0)
+#define REG_RCX		(1 << 1)
+#define REG_RDX		(1 << 2)
+#define REG_RSI		(1 << 6)
+#define REG_RDI		(1 << 7)
+void glue_init(struct obj *o);
+struct sym *glue_call_out(struct obj *o, struct sym *target, unsigned int results);
+struct sym *glue_call_memory(struct obj *o, struct sym *pointer, int64_t addend);
+struct sym *glue_guest_insn(struct obj *o, const uint8_t *bytes, size_t len, unsigned int results);
+struct sym *glue_trap(struct obj *o, const char *function, struct sym **guest);
+struct sym *glue_leaf(struct obj *o, const char *name);
+void glue_finish(struct obj *o);
 
 /* rewrite.c */
 void rewrite_text(struct obj *o, struct sec *s);
@@ -241,9 +339,12 @@ void rewrite_data(struct obj *o, struct sec *s);
 
 /* gates.c */
 void gates_init(struct obj *o);
+struct sym *symbol_defined(const struct obj *o, const char *name);
 struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 		      const struct sec *from, uint64_t from_off);
 struct stub *stub_for(struct obj *o, struct sym *target);
+struct stub *stub_for_guest_code(struct obj *o, struct sym *target, uint64_t off);
+struct stub *stub_for_guest_thunk(struct obj *o);
 struct stub *stub_for_register(struct obj *o, const char *reg);
 void gates_finish(struct obj *o);
 
@@ -259,6 +360,11 @@ void frames_build(struct obj *o);
 /* Where locals end and saved registers begin, relative to the CFA. */
 int64_t frame_top(const struct sec *s, uint32_t off);
 
+/* kbtf.c */
+void kbtf_prototypes(struct obj *o);
+bool kbtf_module_member(struct obj *o, const char *member, uint64_t *off);
+void kbtf_free(void);
+
 /* args.c */
 void args_count(struct obj *o);
 
@@ -273,6 +379,10 @@ void args_count(struct obj *o);
 void anchors_build(struct obj *o);
 void manifest_size(struct obj *o);
 void manifest_fill(struct obj *o);
+
+/* guard.c: all of it, from the bytes of a module to those of its image */
+struct obj *guard_image(const char *file, uint8_t *data, size_t size, const struct options *opt,
+			void **image, size_t *image_size);
 
 /* emit.c */
 void *obj_emit(struct obj *o, size_t *size);
@@ -299,6 +409,7 @@ size_t signature_find(const uint8_t *data, size_t size, size_t *sig_size);
 
 /* The subcommands. */
 int cmd_guard(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 

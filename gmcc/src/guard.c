@@ -2,8 +2,9 @@
 /*
  * gmcc guard: from a stock module to an unsigned guarded image.
  *
- * The order of the passes matters: all text is decoded before anything is
- * rewritten (branches between sections are checked against it), all references
+ * The order of the passes matters: all text is decoded, and has taken its final
+ * shape, before anything is rewritten (branches between sections are checked
+ * against it), all references
  * are seen before data is declared private, and all gates exist before anchors
  * are numbered.
  */
@@ -13,6 +14,9 @@
 #include <string.h>
 
 #include "gmcc.h"
+
+/* Of a module's name, as QEMU takes it. */
+#define NAME_CHARACTERS	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 static const char help[] =
 "Usage: gmcc guard [-o OUT] [--stacks N] [--stack-pages N] [--btf FILE] MODULE\n"
@@ -27,25 +31,18 @@ static const char help[] =
 "  -q, --quiet          no summary\n"
 "  -h, --help           this text\n";
 
-static struct sec *section(const struct obj *o, const char *name)
-{
-	for (size_t i = 1; i < o->nr_secs; i++)
-		if (!strcmp(o->secs[i]->name, name))
-			return o->secs[i];
-	return NULL;
-}
-
 static const char *module_name(const struct obj *o)
 {
-	const struct sec *s = section(o, ".modinfo");
+	const struct sec *s = section_named(o, ".modinfo");
 	const char *p, *end;
 
 	if (!s || !s->size || !s->data || s->data[s->size - 1])
 		die(o->file, "no valid .modinfo section. Give a kernel module (.ko).");
-	if (!section(o, ".gnu.linkonce.this_module"))
+	if (!section_named(o, ".gnu.linkonce.this_module"))
 		die(o->file, "no module structure. Give a kernel module (.ko), not one of its objects (.o).");
 	for (p = (const char *)s->data, end = p + s->size; p < end; p += strlen(p) + 1)
-		if (!strncmp(p, "name=", 5) && p[5] && strlen(p + 5) < KVM_GM_NAME_LEN)
+		if (!strncmp(p, "name=", 5) && p[5] && strlen(p + 5) < KVM_GM_NAME_LEN &&
+		    strspn(p + 5, NAME_CHARACTERS) == strlen(p + 5))
 			return xasprintf("%s", p + 5);
 	die(o->file, "no valid name in .modinfo. Give a kernel module (.ko).");
 }
@@ -62,15 +59,28 @@ static void identify(struct obj *o, const uint8_t *data, size_t size)
 	EVP_MD_CTX_free(md);
 }
 
+/* From here on sealed text holds nothing that anybody would patch. */
+static void convert(struct obj *o)
+{
+	alternatives_apply(o);
+	glue_init(o);
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (o->secs[i]->role == ROLE_TEXT && o->secs[i] != o->s_glue)
+			text_decode(o, o->secs[i]);
+	refused_exit(o);
+	convert_text(o);
+	layout_text(o);
+	glue_finish(o);
+	sections_filter_sites(o);
+	orc_read(o);
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (o->secs[i]->role == ROLE_TEXT)
+			text_scan_patterns(o, o->secs[i]);
+	refused_exit(o);
+}
+
 static void rewrite(struct obj *o)
 {
-	for (size_t i = 1; i < o->nr_secs; i++)
-		if (o->secs[i]->role == ROLE_TEXT) {
-			text_decode(o, o->secs[i]);
-			text_scan_patterns(o, o->secs[i]);
-		}
-	refused_exit(o);
-	orc_read(o);
 	gates_init(o);
 	for (size_t i = 1; i < o->nr_secs; i++) {
 		struct sec *s = o->secs[i];
@@ -81,6 +91,8 @@ static void rewrite(struct obj *o)
 			rewrite_data(o, s);
 	}
 	refused_exit(o);
+	if (!o->init_linked)
+		die(o->file, "the module structure does not point to init_module(). Report this module.");
 	gates_finish(o);
 }
 
@@ -125,9 +137,30 @@ static unsigned int number(const char *opt, const char *s, unsigned int max)
 
 	if (*end || !*s || !n || n > max) {
 		fprintf(stderr, "gmcc guard: %s wants a number from 1 to %u, not `%s'.\n", opt, max, s);
-		exit(EXIT_USAGE);
+		run_exit(EXIT_USAGE);
 	}
 	return n;
+}
+
+struct obj *guard_image(const char *file, uint8_t *data, size_t size, const struct options *opt,
+			void **image, size_t *image_size)
+{
+	struct obj *o = obj_read(file, data, size);
+
+	o->opt = opt;
+	o->name = module_name(o);
+	identify(o, data, size);
+	sections_classify(o);
+	convert(o);
+	rewrite(o);
+	seal_sections(o);
+	frames_build(o);
+	args_count(o);
+	kbtf_free();
+	anchors_build(o);
+	manifest_size(o);
+	*image = obj_emit(o, image_size);
+	return o;
 }
 
 int cmd_guard(int argc, char **argv)
@@ -182,18 +215,7 @@ int cmd_guard(int argc, char **argv)
 
 	data = read_input(argv[optind], &size);
 	size = signature_find(data, size, &sig_size);
-	o = obj_read(argv[optind], data, size);
-	o->opt = &opt;
-	o->name = module_name(o);
-	identify(o, data, size);
-	sections_classify(o);
-	rewrite(o);
-	seal_sections(o);
-	frames_build(o);
-	args_count(o);
-	anchors_build(o);
-	manifest_size(o);
-	image = obj_emit(o, &size);
+	o = guard_image(argv[optind], data, size, &opt, &image, &size);
 	write_output(opt.out, image, size);
 	if (!quiet)
 		summary(o, opt.out);

@@ -96,6 +96,11 @@ static Elf_Scn *find_section(Elf *elf, const char *name)
 	return NULL;
 }
 
+static void end_elf(void *elf)
+{
+	elf_end(elf);
+}
+
 void image_read(struct image *img, const char *file, const uint8_t *data, size_t size)
 {
 	const struct gm_manifest *m;
@@ -108,8 +113,12 @@ void image_read(struct image *img, const char *file, const uint8_t *data, size_t
 	img->sig = img->sig_size ? data + img->size : NULL;
 	elf_version(EV_CURRENT);
 	elf = img->size ? elf_memory((char *)(uintptr_t)data, img->size) : NULL;
+	if (elf)
+		at_end(end_elf, elf);
 	if (!elf || elf_kind(elf) != ELF_K_ELF || !elf64_getehdr(elf))
 		die(file, "not an ELF file. Give an image that `gmcc guard' wrote.");
+	if (elf64_getehdr(elf)->e_shoff % 8)
+		die(file, "misaligned section table.");
 	d = elf_rawdata(find_section(elf, GM_SECTION_MANIFEST), NULL);
 	if (!d || d->d_size < sizeof(*m))
 		die(file, "no manifest. Give an image that `gmcc guard' wrote.");
@@ -127,5 +136,4 @@ void image_read(struct image *img, const char *file, const uint8_t *data, size_t
 	img->frames = table(img, file, "frames", &m->frames, sizeof(*img->frames));
 	img->strings = table(img, file, "strings", &m->strings, 1);
 	check_tables(img, file);
-	elf_end(elf);
 }

@@ -9,16 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gmcc.h"
+#include "border.h"
+#include "json.h"
 
 static const char help[] =
-"Usage: gmcc inspect [--json] IMAGE\n"
+"Usage: gmcc inspect [--json | --graph[=svg|dot]] IMAGE\n"
+"       gmcc inspect --diff [--json] OLD NEW\n"
 "\n"
-"Shows a guarded image: regions, gates, shared and private sections, call\n"
-"frames and the signer. It does not verify the signature.\n"
+"Shows a guarded image: regions, gates with what uses them, shared and private\n"
+"sections, call frames and the signer. It does not verify anything.\n"
 "\n"
-"      --json  one JSON object instead of text\n"
-"  -h, --help  this text\n";
+"      --json   one JSON object instead of text\n"
+"      --graph  the border as a picture, SVG (the default) or DOT: entries left,\n"
+"               the module in the middle, exits right, with counts of call sites\n"
+"      --diff   what the border of NEW has that OLD's has not, and the reverse\n"
+"  -h, --help   this text\n"
+"\n"
+"Exit status: 0 done, 1 bad input, 2 wrong usage; with --diff 0 the same border,\n"
+"1 another, 2 bad input or wrong usage.\n";
 
 static const char *region_kind(uint32_t kind)
 {
@@ -80,8 +88,10 @@ static char *hex(const uint8_t *p, size_t n)
 	return s;
 }
 
-static void text_gates(const struct image *img)
+static void text_gates(const struct border *b)
 {
+	const struct image *img = &b->img;
+
 	for (uint32_t i = 0; i < img->man->gates.count; i++) {
 		const struct gm_gate *g = &img->gates[i];
 
@@ -95,12 +105,34 @@ static void text_gates(const struct image *img)
 			printf("  exit");
 		if (g->stack_words)
 			printf("  %u on the stack", g->stack_words);
+		if (g->kind == KVM_GM_GATE_IN_CALL)
+			printf("  %zu pointer%s", b->gate_count[i], b->gate_count[i] == 1 ? "" : "s");
+		if (g->kind == KVM_GM_GATE_OUT_CALL || g->kind == KVM_GM_GATE_OUT_CALL_INDIRECT)
+			printf("  %zu call site%s", b->gate_count[i], b->gate_count[i] == 1 ? "" : "s");
 		putchar('\n');
 	}
 }
 
-static void inspect_text(const struct image *img)
+static void text_names(const char *title, const struct border_list *l)
 {
+	unsigned int column = 0;
+
+	printf("\n%s\n", title);
+	for (size_t i = 0; i < l->nr; i++) {
+		unsigned int n = strlen(l->rows[i].name) + 2;
+
+		if (column && column + n > 78)
+			column = 0;
+		printf("%s%s", column ? "  " : i ? "\n  " : "  ", l->rows[i].name);
+		column += n;
+	}
+	if (l->nr)
+		putchar('\n');
+}
+
+void inspect_text(const struct border *b)
+{
+	const struct image *img = &b->img;
 	const struct gm_manifest *m = img->man;
 	uint32_t windows = 0;
 
@@ -123,36 +155,18 @@ static void inspect_text(const struct image *img)
 			printf("  %-32s %8llu bytes\n", image_string(img, img->anchors[i].name),
 			       (unsigned long long)img->anchors[i].size);
 	printf("\ngates\n");
-	text_gates(img);
+	text_gates(b);
+	text_names("imports", &b->imports);
+	printf("\nprivileged instructions\n");
+	for (size_t i = 0; i < b->privileges.nr; i++)
+		printf("  %-16s %zu place%s\n", b->privileges.rows[i].name, b->privileges.rows[i].count,
+		       b->privileges.rows[i].count == 1 ? "" : "s");
+	if (!b->privileges.nr)
+		printf("  none\n");
 	for (uint32_t i = 0; i < m->frames.count; i++)
 		windows += !!img->frames[i].window_len;
 	printf("\n%u call frames, %u with a shared window; %u relocations, %u anchors\n",
 	       m->frames.count, windows, m->relocs.count, m->anchors.count);
-}
-
-static void json_string(const char *s)
-{
-	putchar('"');
-	for (; *s; s++) {
-		unsigned char c = *s;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
-static void json_key(bool first, const char *key, const char *value)
-{
-	printf("%s\"%s\": ", first ? "" : ", ", key);
-	if (value)
-		json_string(value);
-	else
-		printf("null");
 }
 
 static void json_regions(const struct image *img)
@@ -186,8 +200,10 @@ static void json_anchors(const struct image *img, uint32_t kind, const char *key
 	putchar(']');
 }
 
-static void json_gates(const struct image *img)
+static void json_gates(const struct border *b)
 {
+	const struct image *img = &b->img;
+
 	printf(", \"gates\": [");
 	for (uint32_t i = 0; i < img->man->gates.count; i++) {
 		const struct gm_gate *g = &img->gates[i];
@@ -201,6 +217,10 @@ static void json_gates(const struct image *img)
 			json_key(false, "target", image_string(img, img->anchors[g->target_anchor].name));
 			printf(", \"target-offset\": %lld", (long long)g->target_addend);
 		}
+		if (g->kind == KVM_GM_GATE_IN_CALL)
+			printf(", \"pointers\": %zu", b->gate_count[i]);
+		if (g->kind == KVM_GM_GATE_OUT_CALL || g->kind == KVM_GM_GATE_OUT_CALL_INDIRECT)
+			printf(", \"call-sites\": %zu", b->gate_count[i]);
 		if (g->flags & KVM_GM_GATE_F_INIT)
 			printf(", \"init\": true");
 		if (g->flags & KVM_GM_GATE_F_EXIT)
@@ -222,8 +242,36 @@ static void json_frames(const struct image *img)
 	putchar(']');
 }
 
-static void inspect_json(const struct image *img)
+static void json_relocs(const struct image *img)
 {
+	static const char *const types[] = { "?", "64", "32", "32s", "pc32", "pc64" };
+
+	printf(", \"relocations\": [");
+	for (uint32_t i = 0; i < img->man->relocs.count; i++) {
+		const struct gm_reloc *r = &img->relocs[i];
+
+		printf("%s{\"region\": %u, \"offset\": %u", i ? ", " : "", r->region, r->offset);
+		json_key(false, "type", types[r->type]);
+		json_key(false, "target", image_string(img, img->anchors[r->anchor].name));
+		printf(", \"addend\": %lld}", (long long)r->addend);
+	}
+	putchar(']');
+}
+
+static void json_privileges(const struct border *b)
+{
+	printf(", \"privileges\": [");
+	for (size_t i = 0; i < b->privileges.nr; i++) {
+		printf("%s{", i ? ", " : "");
+		json_key(true, "instruction", b->privileges.rows[i].name);
+		printf(", \"places\": %zu}", b->privileges.rows[i].count);
+	}
+	putchar(']');
+}
+
+void inspect_json(const struct border *b)
+{
+	const struct image *img = &b->img;
 	const struct gm_manifest *m = img->man;
 
 	putchar('{');
@@ -235,28 +283,62 @@ static void inspect_json(const struct image *img)
 	json_regions(img);
 	json_anchors(img, GM_ANCHOR_SHARED, "shared");
 	json_anchors(img, GM_ANCHOR_EXTERN, "externs");
-	json_gates(img);
+	json_gates(b);
+	json_privileges(b);
 	json_frames(img);
-	printf(", \"relocations\": %u}\n", m->relocs.count);
+	json_relocs(img);
+	printf(", \"trampoline\": {\"region\": %u, \"offset\": %u}, \"return\": {\"region\": %u, \"offset\": %u}}\n",
+	       m->trampoline_region, m->trampoline_offset, m->ret_region, m->ret_offset);
+}
+
+static void read_file(struct border *b, const char *file)
+{
+	size_t size;
+	uint8_t *data = read_input(file, &size);
+
+	border_read(b, file, data, size);
+}
+
+static int diff(const char *old_file, const char *new_file, bool json)
+{
+	struct border old, new;
+
+	die_status = EXIT_USAGE;
+	read_file(&old, old_file);
+	read_file(&new, new_file);
+	return border_diff(&old, &new, json);
+}
+
+static int usage(void)
+{
+	fputs(help, stderr);
+	return EXIT_USAGE;
 }
 
 int cmd_inspect(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "graph", optional_argument, NULL, 'g' },
+		{ "diff", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct image img;
-	bool json = false;
-	uint8_t *data;
-	size_t size;
+	bool json = false, differ = false;
+	const char *graph = NULL;
+	struct border b;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			json = true;
+			break;
+		case 'g':
+			graph = optarg ? optarg : "svg";
+			break;
+		case 'd':
+			differ = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -265,15 +347,22 @@ int cmd_inspect(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (argc - optind != 1) {
-		fputs(help, stderr);
+	if (argc - optind != (differ ? 2 : 1) || (graph && (json || differ)))
+		return usage();
+	if (graph && strcmp(graph, "svg") && strcmp(graph, "dot")) {
+		fprintf(stderr, "gmcc inspect: --graph wants svg or dot, not `%s'.\n", graph);
 		return EXIT_USAGE;
 	}
-	data = read_input(argv[optind], &size);
-	image_read(&img, argv[optind], data, size);
+	if (differ)
+		return diff(argv[optind], argv[optind + 1], json);
+	read_file(&b, argv[optind]);
 	if (json)
-		inspect_json(&img);
+		inspect_json(&b);
+	else if (graph && !strcmp(graph, "dot"))
+		graph_dot(&b);
+	else if (graph)
+		graph_svg(&b);
 	else
-		inspect_text(&img);
+		inspect_text(&b);
 	return 0;
 }

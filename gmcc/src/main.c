@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * gmcc: makes, signs and shows guarded modules. Dispatches subcommands.
+ * gmcc: makes, verifies, signs and shows guarded modules. Dispatches subcommands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@ static const struct command {
 	const char *what;
 } commands[] = {
 	{ "guard", cmd_guard, "turn a kernel module into a guarded image" },
+	{ "verify", cmd_verify, "prove that an image keeps the rules, trusting nothing" },
 	{ "sign", cmd_sign, "sign a guarded image" },
 	{ "inspect", cmd_inspect, "show what is in a guarded image" },
 };

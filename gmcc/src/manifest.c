@@ -138,6 +138,9 @@ static void add_regions(struct obj *o)
 
 		if (!region_kind(s))
 			continue;
+		for (size_t j = 0; j < b.nr_regions; j++)
+			if (!strcmp(b.region_secs[j]->out_name, s->out_name))
+				die(o->file, "two sealed sections %s. Link the module with ld -r.", s->out_name);
 		s->region = b.nr_regions;
 		s->anchor = add_anchor(GM_ANCHOR_REGION, s->out_name, s->size, section_symbol(o, s));
 		b.regions = xgrow(b.regions, b.nr_regions, sizeof(*b.regions));
@@ -167,6 +170,7 @@ void anchors_build(struct obj *o)
 	struct sec *s = o->s_anchors;
 	struct gm_anchors *a;
 
+	memset(&b, 0, sizeof(b));
 	string("");
 	add_regions(o);
 	for (size_t i = 1; i < o->nr_secs; i++)
@@ -198,14 +202,6 @@ static struct gm_gate *add_gate(struct gm_gate *g, const struct sec *s, uint32_t
 	return g;
 }
 
-/* KVM keeps x87 and SIMD registers for the module between the two. */
-static uint8_t fpu_flag(const char *symbol)
-{
-	if (!strcmp(symbol, "kernel_fpu_begin_mask") || !strcmp(symbol, "kernel_fpu_begin"))
-		return KVM_GM_GATE_F_FPU_BEGIN;
-	return strcmp(symbol, "kernel_fpu_end") ? 0 : KVM_GM_GATE_F_FPU_END;
-}
-
 /* Gates come sorted: .gm.gates precedes .gm.stubs, slots go upwards. */
 static void fill_gates(struct obj *o, struct gm_gate *g)
 {
@@ -223,13 +219,16 @@ static void fill_gates(struct obj *o, struct gm_gate *g)
 	add_gate(g++, o->s_stubs, STUB_RETURN_OFFSET, KVM_GM_GATE_OUT_RETURN, "gm_return");
 	for (size_t i = 0; i < o->nr_stubs; i++) {
 		const struct stub *st = o->stubs[i];
+		const struct callee *callee = callee_known(st->target);
 
 		add_gate(g, o->s_stubs, st->insn,
 			 st->target ? KVM_GM_GATE_OUT_CALL : KVM_GM_GATE_OUT_CALL_INDIRECT, st->name);
 		g->stack_words = st->stack_words;
 		if (st->target) {
-			g->target_anchor = st->target->anchor;
-			g->flags = fpu_flag(st->target->name);
+			g->target_anchor = anchor_of(o, st->target);
+			g->target_addend = st->target_off;
+			g->flags = callee ? callee->flags : 0;
+			g->results = callee ? callee->results : 0;
 		}
 		g++;
 	}

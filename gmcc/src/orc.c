@@ -16,14 +16,6 @@ static const uint8_t orc_hash[20] = {
 	0xa5, 0xc6, 0x5b, 0xa5, 0xa6, 0x25, 0xea, 0xb3, 0xfe, 0x24,
 };
 
-static struct sec *find(const struct obj *o, const char *name)
-{
-	for (size_t i = 1; i < o->nr_secs; i++)
-		if (!strcmp(o->secs[i]->name, name))
-			return o->secs[i];
-	return NULL;
-}
-
 static int by_off(const void *a, const void *b)
 {
 	const struct orc *x = a, *y = b;
@@ -33,10 +25,20 @@ static int by_off(const void *a, const void *b)
 
 void orc_read(struct obj *o)
 {
-	const struct sec *ip = find(o, ".orc_unwind_ip");
-	const struct sec *un = find(o, ".orc_unwind");
-	const struct sec *hd = find(o, ".orc_header");
+	const struct sec *ip = section_named(o, ".orc_unwind_ip");
+	const struct sec *un = section_named(o, ".orc_unwind");
+	const struct sec *hd = section_named(o, ".orc_header");
 
+	bool text = false;
+
+	for (size_t i = 1; i < o->nr_secs; i++) {
+		if (o->secs[i]->role != ROLE_TEXT || o->secs[i] == o->s_glue)
+			continue;
+		o->secs[i]->nr_orc = 0;
+		text = true;
+	}
+	if (!text)
+		return;
 	if (!ip || !un || !hd || !un->data || !hd->data)
 		die(o->file, "no ORC unwind data, so stack frames are unknown. "
 		    "Build the module with CONFIG_UNWINDER_ORC.");
@@ -53,6 +55,8 @@ void orc_read(struct obj *o)
 
 		if (!s || r->off % 4 || r->type != R_X86_64_PC32)
 			die(o->file, ".orc_unwind_ip+0x%llx: malformed.", (unsigned long long)r->off);
+		if (s->role != ROLE_TEXT)
+			continue;
 		s->orc = xgrow(s->orc, s->nr_orc, sizeof(*s->orc));
 		n = &s->orc[s->nr_orc++];
 		n->off = r->sym->value + r->addend;

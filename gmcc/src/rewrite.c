@@ -47,7 +47,9 @@ static void branch_out(struct obj *o, struct sec *s, struct insn *n)
 		r->dead = true;
 		return;
 	}
-	if (thunk_register(name))
+	if (r->sym == o->guest_thunk)
+		stub = stub_for_guest_thunk(o);
+	else if (thunk_register(name))
 		stub = stub_for_register(o, thunk_register(name));
 	else
 		stub = stub_for(o, r->sym);
@@ -61,19 +63,14 @@ static void branch_out(struct obj *o, struct sec *s, struct insn *n)
 	r->sym = stub->sym;
 }
 
-static bool is_insn(const struct sec *s, uint64_t off)
+/* The guest's own section: its code may be patched, and gives no privilege. */
+static void branch_to_guest_code(struct obj *o, struct insn *n)
 {
-	size_t lo = 0, hi = s->nr_insns;
+	struct rel *r = n->rel;
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (s->insns[mid].off < off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < s->nr_insns && s->insns[lo].off == off;
+	n->stub = stub_for_guest_code(o, r->sym, r->sym->value + r->addend + 4);
+	r->sym = n->stub->sym;
+	r->addend = -4;
 }
 
 static void rewrite_branch(struct obj *o, struct sec *s, struct insn *n)
@@ -83,10 +80,12 @@ static void rewrite_branch(struct obj *o, struct sec *s, struct insn *n)
 
 	if (!r->sym->sec)
 		branch_out(o, s, n);
+	else if (r->sym->sec->role == ROLE_GUEST)
+		branch_to_guest_code(o, n);
 	else if (r->sym->sec->role != ROLE_TEXT)
 		refuse(o, s, n->off, "branch to %s, which is no code. Report this module.",
 		       r->sym->sec->name);
-	else if (!is_insn(r->sym->sec, target))
+	else if (!insn_at(r->sym->sec, target))
 		refuse(o, s, n->off,
 		       "branch to 0x%llx, which is no instruction of %s. Report this module.",
 		       (unsigned long long)target, r->sym->sec->name);
@@ -122,6 +121,17 @@ static void note_escape(const struct sec *s, const struct rel *r)
 	t->escape_off = r->off;
 }
 
+/*
+ * A label of the function around it (_THIS_IP_ and its kin): a number to print,
+ * where a gate would mislead. Who jumps there from outside finds no code.
+ */
+static bool is_this_ip(const struct sec *s, const struct insn *n, const struct rel *r, uint64_t off)
+{
+	const struct sym *f = func_of(s, n->off);
+
+	return r->sym->sec == s && f && f->value != off && func_of(s, off) == f && insn_at(s, off);
+}
+
 static void rewrite_reference(struct obj *o, struct sec *s, const struct insn *n, struct rel *r)
 {
 	bool pc = r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32;
@@ -135,7 +145,7 @@ static void rewrite_reference(struct obj *o, struct sec *s, const struct insn *n
 		if (!address)
 			refuse(o, s, r->off, "text is read as data (%s). Use a module that does not.",
 			       t->name);
-		else
+		else if (!is_this_ip(s, n, r, r->sym->value + r->addend + end))
 			retarget(o, s, r, r->sym->value + r->addend + end, -end);
 		return;
 	}
@@ -169,13 +179,16 @@ void rewrite_text(struct obj *o, struct sec *s)
 /* The loader's two pointers: init goes to the stub that seals, exit to a gate. */
 static void rewrite_this_module(struct obj *o, struct sec *s, struct rel *r)
 {
-	if (!strcmp(r->sym->name, "init_module") && !r->addend && r->type == R_X86_64_64)
+	if (!strcmp(r->sym->name, "init_module") && !r->addend && r->type == R_X86_64_64 &&
+	    !o->init_linked) {
 		r->sym = o->init_stub;
-	else if (!strcmp(r->sym->name, "cleanup_module") && r->type == R_X86_64_64)
+		o->init_linked = true;
+	} else if (!strcmp(r->sym->name, "cleanup_module") && !r->addend && r->type == R_X86_64_64) {
 		retarget(o, s, r, r->sym->value + r->addend, 0);
-	else
+	} else {
 		refuse(o, s, r->off, "the module structure points to %s. Report this module.",
 		       r->sym->name);
+	}
 }
 
 void rewrite_data(struct obj *o, struct sec *s)
@@ -189,10 +202,12 @@ void rewrite_data(struct obj *o, struct sec *s)
 		if (t->role == ROLE_DROP) {
 			refuse(o, s, r->off, "refers to %s, which is dropped. Report this module.",
 			       t->name);
-		} else if (t->role != ROLE_TEXT) {
-			note_escape(s, r);
 		} else if (section_is_this_module(s)) {
 			rewrite_this_module(o, s, r);
+		} else if (t->role != ROLE_TEXT) {
+			note_escape(s, r);
+		} else if (s->role == ROLE_GUEST && (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)) {
+			retarget(o, s, r, r->sym->value + r->addend + 4, -4);
 		} else if (r->type == R_X86_64_64 ||
 			   (r->type == R_X86_64_PC32 && section_is_relative(s))) {
 			retarget(o, s, r, r->sym->value + r->addend, 0);

@@ -45,7 +45,7 @@ static void pad(struct sec *s, uint8_t fill)
 	s->size = size;
 	if (s->align < GM_PAGE)
 		s->align = GM_PAGE;
-	s->flags &= ~(uint64_t)(SHF_MERGE | SHF_STRINGS | SHF_LINK_ORDER);
+	s->flags &= SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR;
 	s->entsize = 0;
 }
 

@@ -15,6 +15,8 @@ enum action {
 	DROP,		/* not in the image */
 	RODATA,		/* sealed, read-only */
 	DATA,		/* sealed if private, else shared: seal.c decides */
+	GUEST,		/* code that the kernel patches: the guest's own */
+	SITES,		/* a list of places; those in sealed text are taken out */
 	REFUSE,
 };
 
@@ -22,16 +24,14 @@ enum action {
 #define F_LOCATION	(1 << 1)	/* addresses of text say where, not what to call */
 #define F_RELATIVE	(1 << 2)	/* PC32 fields are pointers, not locations */
 #define F_THIS_MODULE	(1 << 3)
-#define F_STATIC_CALL	(1 << 4)	/* drop only if all keys are the kernel's */
 
 struct special {
 	const char *name;
 	enum action action;
 	unsigned int flags;
 	const char *why;	/* REFUSE: the message */
+	unsigned int entry;	/* SITES: bytes of one */
 };
-
-#define PATCHED "its code would be patched by the loader, and sealed text cannot be. "
 
 static const struct special table[] = {
 	/*
@@ -39,98 +39,100 @@ static const struct special table[] = {
 	 * that matches wins, so .data..percpu stands before .data.
 	 */
 	{ ".data..percpu", REFUSE, F_PREFIX,
-	  "per-CPU variables are not supported. Use a module without DEFINE_PER_CPU." },
-	{ ".data", DATA, 0, NULL },
-	{ ".data.", DATA, F_PREFIX, NULL },
-	{ ".bss", DATA, 0, NULL },
-	{ ".bss.", DATA, F_PREFIX, NULL },
-	{ ".ref.data", DATA, 0, NULL },
-	{ ".init.data", DATA, 0, NULL },
-	{ ".exit.data", DATA, 0, NULL },
-	{ ".rodata", RODATA, 0, NULL },
-	{ ".rodata.", RODATA, F_PREFIX, NULL },
-	{ ".init.rodata", RODATA, F_PREFIX, NULL },
+	  "per-CPU variables are not supported. Use a module without DEFINE_PER_CPU.", 0 },
+	{ ".data", DATA, 0, NULL, 0 },
+	{ ".data.", DATA, F_PREFIX, NULL, 0 },
+	{ ".bss", DATA, 0, NULL, 0 },
+	{ ".bss.", DATA, F_PREFIX, NULL, 0 },
+	{ ".ref.data", DATA, 0, NULL, 0 },
+	{ ".init.data", DATA, 0, NULL, 0 },
+	{ ".exit.data", DATA, 0, NULL, 0 },
+	{ ".rodata", RODATA, 0, NULL, 0 },
+	{ ".rodata.", RODATA, F_PREFIX, NULL, 0 },
+	{ ".init.rodata", RODATA, F_PREFIX, NULL, 0 },
 
 	/* Read by the loader before, or by the kernel while, the module lives. */
-	{ ".gnu.linkonce.this_module", KEEP, F_THIS_MODULE, NULL },
-	{ ".modinfo", KEEP, 0, NULL },
-	{ "__versions", KEEP, 0, NULL },
-	{ "__version_ext_", KEEP, F_PREFIX, NULL },
-	{ "__param", KEEP, 0, NULL },
+	{ ".gnu.linkonce.this_module", KEEP, F_THIS_MODULE, NULL, 0 },
+	{ ".modinfo", KEEP, 0, NULL, 0 },
+	{ "__versions", KEEP, 0, NULL, 0 },
+	{ "__version_ext_", KEEP, F_PREFIX, NULL, 0 },
+	{ "__param", KEEP, 0, NULL, 0 },
 	/* Dynamic debug: the kernel sets its flags; its branch is in __jump_table. */
-	{ "__dyndbg", KEEP, F_PREFIX, NULL },
-	{ ".note", KEEP, F_PREFIX, NULL },
-	{ ".BTF", KEEP, F_PREFIX, NULL },
-	{ ".comment", KEEP, 0, NULL },
+	{ "__dyndbg", KEEP, F_PREFIX, NULL, 0 },
+	{ ".note", KEEP, F_PREFIX, NULL, 0 },
+	{ ".BTF", KEEP, F_PREFIX, NULL, 0 },
+	{ ".comment", KEEP, 0, NULL, 0 },
 	/* Exported functions are reached through their gates, as pointers are. */
-	{ "__ksymtab_strings", KEEP, 0, NULL },
-	{ "__ksymtab", KEEP, F_PREFIX | F_RELATIVE, NULL },
-	{ "__kcrctab", KEEP, F_PREFIX, NULL },
+	{ "__ksymtab_strings", KEEP, 0, NULL, 0 },
+	{ "__ksymtab", KEEP, F_PREFIX | F_RELATIVE, NULL, 0 },
+	{ "__kcrctab", KEEP, F_PREFIX, NULL, 0 },
 	/* The unwinder looks text up in these; it never runs what it finds. */
-	{ ".orc_unwind_ip", KEEP, F_LOCATION, NULL },
-	{ ".orc_unwind", KEEP, 0, NULL },
-	{ ".orc_header", KEEP, 0, NULL },
+	{ ".orc_unwind_ip", KEEP, F_LOCATION, NULL, 0 },
+	{ ".orc_unwind", KEEP, 0, NULL, 0 },
+	{ ".orc_header", KEEP, 0, NULL, 0 },
 
 	/*
-	 * Lists of places to patch. Without the list the loader patches
-	 * nothing and all stays as compiled, which is correct everywhere, if
-	 * slower: ftrace calls are nops already (rewrite.c), returns are bare
-	 * `ret', retpolines became stubs, lock prefixes and endbr64 stay.
+	 * Lists of places to patch. What is not listed is not patched and
+	 * stays as compiled, which is correct everywhere, if slower: ftrace
+	 * calls are nops already (rewrite.c), returns are bare `ret',
+	 * retpolines became stubs, lock prefixes and endbr64 stay, a static
+	 * call calls its trampoline, which the kernel keeps right.
 	 */
-	{ "__mcount_loc", DROP, 0, NULL },
-	{ "__patchable_function_entries", DROP, 0, NULL },
-	{ ".return_sites", DROP, 0, NULL },
-	{ ".retpoline_sites", DROP, 0, NULL },
-	{ ".call_sites", DROP, 0, NULL },
-	{ ".ibt_endbr_seal", DROP, 0, NULL },
-	{ ".smp_locks", DROP, 0, NULL },
-	/* An unpatched site calls the trampoline, which the kernel keeps right. */
-	{ ".static_call_sites", DROP, F_STATIC_CALL, NULL },
+	{ "__mcount_loc", SITES, 0, NULL, 8 },
+	{ "__patchable_function_entries", SITES, 0, NULL, 8 },
+	{ ".return_sites", SITES, 0, NULL, 4 },
+	{ ".retpoline_sites", SITES, 0, NULL, 4 },
+	{ ".call_sites", SITES, 0, NULL, 4 },
+	{ ".ibt_endbr_seal", SITES, 0, NULL, 4 },
+	{ ".smp_locks", SITES, 0, NULL, 4 },
+	{ ".static_call_sites", SITES, 0, NULL, 8 },
+	/* Static branches test their key in memory by then (convert.c). */
+	{ "__jump_table", SITES, 0, NULL, 16 },
+	/* Traps have moved to .gm.guest, and their entries with them (convert.c). */
+	{ "__bug_table", KEEP, F_RELATIVE, NULL, 0 },
+	/* The choice has been made (alternatives.c); .altinstr_aux is plain text. */
+	{ ".altinstructions", DROP, 0, NULL, 0 },
+	{ ".altinstr_replacement", DROP, 0, NULL, 0 },
+	/* What the kernel patches to call a function of its choice. */
+	{ ".static_call.text", GUEST, 0, NULL, 0 },
+	{ ".static_call_tramp_key", KEEP, F_RELATIVE, NULL, 0 },
+	/* Tracepoints: pointers to functions lead to gates; the key is in memory. */
+	{ "__tracepoints", KEEP, F_PREFIX, NULL, 0 },
+	{ "__tracepoint_str", KEEP, 0, NULL, 0 },
+	{ "_ftrace_event", KEEP, F_PREFIX, NULL, 0 },
+	{ "_ftrace_eval_map", KEEP, 0, NULL, 0 },
+	{ "__bpf_raw_tp_map", KEEP, 0, NULL, 0 },
+	{ "___srcu_struct_ptrs", KEEP, 0, NULL, 0 },
 	/* Useless once the text has changed. */
-	{ ".debug_", DROP, F_PREFIX, NULL },
-	{ ".discard", DROP, F_PREFIX, NULL },
+	{ ".debug_", DROP, F_PREFIX, NULL, 0 },
+	{ ".discard", DROP, F_PREFIX, NULL, 0 },
 
-	{ ".altinstr", REFUSE, F_PREFIX,
-	  "alternatives are not supported: " PATCHED
-	  "Use a module without them." },
 	{ ".parainstructions", REFUSE, 0,
-	  "paravirt sites are not supported: " PATCHED "Use a module without them." },
-	{ "__jump_table", REFUSE, 0,
-	  "static branches are not supported: " PATCHED
-	  "Use a module without static keys, tracepoints and dynamic debug." },
-	{ "__bug_table", REFUSE, 0,
-	  "BUG() and WARN() are not supported: the kernel would look the trap up at an address it never sees. "
-	  "Use a module without them." },
+	  "paravirt sites of kernels before 6.8 are not supported. Use a module built for Linux 6.12.", 0 },
 	{ "__ex_table", REFUSE, 0,
 	  "exception fixups are not supported: the kernel would resume in sealed text. "
-	  "Use a module without user memory accesses and safe MSR or port accesses." },
-	{ ".static_call.text", REFUSE, 0,
-	  "static calls of the module's own are not supported: " PATCHED
-	  "Use a module without DEFINE_STATIC_CALL and tracepoints." },
-	{ ".static_call_tramp_key", REFUSE, 0,
-	  "exported static calls are not supported. Use a module without them." },
-	{ "__tracepoints", REFUSE, F_PREFIX,
-	  "tracepoints are not supported: the kernel would patch and call sealed text. "
-	  "Use a module that defines none." },
-	{ "_ftrace_event", REFUSE, F_PREFIX,
-	  "trace events are not supported. Use a module that defines none." },
-	{ "_ftrace_eval_map", REFUSE, 0,
-	  "trace events are not supported. Use a module that defines none." },
-	{ "__bpf_raw_tp_map", REFUSE, 0,
-	  "tracepoints are not supported. Use a module that defines none." },
+	  "Use a module without user memory accesses and safe MSR or port accesses.", 0 },
 	{ "_kprobe_blacklist", REFUSE, 0,
-	  "NOKPROBE_SYMBOL is not supported. Use a module without it." },
+	  "NOKPROBE_SYMBOL is not supported. Use a module without it.", 0 },
 	{ "_error_injection_whitelist", REFUSE, 0,
-	  "error injection is not supported: the kernel would patch sealed text. Use a module without it." },
+	  "error injection is not supported: the kernel would patch sealed text. Use a module without it.", 0 },
 	{ ".kunit_", REFUSE, F_PREFIX,
-	  "KUnit suites are not supported. Use a module built without CONFIG_KUNIT." },
-	{ ".klp", REFUSE, F_PREFIX, "live patches cannot be guarded." },
+	  "KUnit suites are not supported. Use a module built without CONFIG_KUNIT.", 0 },
+	{ ".klp", REFUSE, F_PREFIX, "live patches cannot be guarded.", 0 },
 	{ ".init_array", REFUSE, F_PREFIX,
-	  "constructors are not supported. Use a module built without coverage." },
+	  "constructors are not supported. Use a module built without coverage.", 0 },
 	{ ".ctors", REFUSE, F_PREFIX,
-	  "constructors are not supported. Use a module built without coverage." },
-	{ ".gm.", REFUSE, F_PREFIX, "the module is guarded already. Give the original module." },
+	  "constructors are not supported. Use a module built without coverage.", 0 },
+	{ ".gm.", REFUSE, F_PREFIX, "the module is guarded already. Give the original module.", 0 },
 };
+
+struct sec *section_named(const struct obj *o, const char *name)
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (!strcmp(o->secs[i]->name, name))
+			return o->secs[i];
+	return NULL;
+}
 
 static const struct special *lookup(const char *name)
 {
@@ -161,18 +163,7 @@ bool section_is_this_module(const struct sec *s)
 
 bool section_is_data(const struct sec *s)
 {
-	return s->special && s->special->action == DATA;
-}
-
-/* Every static call must go through a trampoline that the kernel owns. */
-static void check_static_calls(const struct obj *o, const struct sec *s)
-{
-	for (size_t i = 0; i < s->nr_rels; i++)
-		if (s->rels[i].off % 8 == 4 && s->rels[i].sym->sec)
-			refuse(o, s, s->rels[i].off,
-			       "static call of the module's own, %s: " PATCHED
-			       "Use a module without DEFINE_STATIC_CALL and tracepoints.",
-			       s->rels[i].sym->name);
+	return s->special && s->special->action == DATA && s->flags & SHF_ALLOC && s->flags & SHF_WRITE;
 }
 
 static void classify(struct obj *o, struct sec *s)
@@ -195,8 +186,6 @@ static void classify(struct obj *o, struct sec *s)
 			refuse(o, s, 0, "%s", sp->why);
 		return;
 	}
-	if (sp && sp->flags & F_STATIC_CALL)
-		check_static_calls(o, s);
 	if (sp && sp->action == DROP) {
 		s->role = ROLE_DROP;
 		return;
@@ -204,6 +193,14 @@ static void classify(struct obj *o, struct sec *s)
 	if (!(s->flags & SHF_ALLOC)) {
 		if (!strncmp(s->name, ".debug", 6) || s->nr_rels)
 			s->role = ROLE_DROP;
+		return;
+	}
+	if (sp && sp->action == GUEST) {
+		s->role = ROLE_GUEST;
+		/* Its branches are relative to the end of their field. */
+		for (size_t i = 0; i < s->nr_rels; i++)
+			if (s->rels[i].type == R_X86_64_PC32 || s->rels[i].type == R_X86_64_PLT32)
+				s->rels[i].bias = 4;
 		return;
 	}
 	if (s->flags & SHF_EXECINSTR) {
@@ -244,15 +241,48 @@ static void check_unknown(const struct obj *o, const struct sec *s)
 
 void sections_classify(struct obj *o)
 {
-	bool text = false;
-
-	for (size_t i = 1; i < o->nr_secs; i++) {
+	for (size_t i = 1; i < o->nr_secs; i++)
 		classify(o, o->secs[i]);
-		text |= o->secs[i]->role == ROLE_TEXT;
-	}
 	for (size_t i = 1; i < o->nr_secs; i++)
 		check_unknown(o, o->secs[i]);
 	refused_exit(o);
-	if (!text)
-		die(o->file, "no text to guard. Give a kernel module.");
+}
+
+/* Takes the entries about sealed text out of a list of places. */
+static void filter(struct obj *o, struct sec *s)
+{
+	unsigned int size = s->special->entry;
+	size_t kept = 0, nr_rels = 0, next = 0;
+
+	if (s->size % size || (s->size && !s->data))
+		die(o->file, "%s: malformed. Use a module built for Linux 6.12.", s->name);
+	for (uint64_t off = 0; off < s->size; off += size) {
+		size_t first = next;
+		bool sealed = false;
+
+		for (; next < s->nr_rels && s->rels[next].off < off + size; next++) {
+			const struct sec *t = s->rels[next].sym->sec;
+
+			sealed |= t && (t->role == ROLE_TEXT || t->role == ROLE_DROP);
+		}
+		if (sealed)
+			continue;
+		memmove(s->data + kept, s->data + off, size);
+		for (size_t i = first; i < next; i++) {
+			s->rels[nr_rels] = s->rels[i];
+			s->rels[nr_rels++].off -= off - kept;
+		}
+		kept += size;
+	}
+	s->size = s->mem_size = kept;
+	s->nr_rels = nr_rels;
+	if (!kept)
+		s->role = ROLE_DROP;
+}
+
+void sections_filter_sites(struct obj *o)
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		if (o->secs[i]->special && o->secs[i]->special->action == SITES)
+			filter(o, o->secs[i]);
 }

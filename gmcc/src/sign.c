@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * gmcc sign: appends a PKCS#7 signature in the kernel's own module format, so
- * that QEMU can verify it and the guest's loader can at least parse it.
+ * gmcc sign: makes a PKCS#7 signature, and appends it in the kernel's own module
+ * format, so that QEMU can verify it and the guest's loader can at least parse
+ * it. The signature itself is what the kernel's sign-file makes, byte for byte.
  */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "sign.h"
 
 #define MARKER		"~Module signature appended~\n"
 #define MARKER_LEN	(sizeof(MARKER) - 1)
@@ -27,15 +29,20 @@ struct module_signature {
 _Static_assert(sizeof(struct module_signature) == 12, "kernel format");
 
 static const char help[] =
-"Usage: gmcc sign --key KEY.pem --cert CERT.pem [-o OUT] IMAGE\n"
+"Usage: gmcc sign --key KEY --cert CERT.pem [--detached] [-o OUT] IMAGE\n"
 "\n"
-"Appends a PKCS#7 signature (SHA-256, detached, DER) to a guarded image.\n"
+"Signs a guarded image: PKCS#7 (CMS), SHA-256, DER, over the whole file. It is\n"
+"appended as the kernel's sign-file does, or written to a file of its own.\n"
 "\n"
-"      --key KEY.pem    the signer's private key\n"
+"      --key KEY        the signer's private key: a PEM file, or a pkcs11: URI\n"
 "      --cert CERT.pem  the signer's X.509 certificate\n"
 "      --embed          put the certificate into the signature\n"
+"      --detached       write the signature alone, to OUT or IMAGE.p7s\n"
 "  -o, --output OUT     write OUT instead of changing IMAGE\n"
-"  -h, --help           this text\n";
+"  -h, --help           this text\n"
+"\n"
+"`gmcc verify --keyring CERTS' checks signatures. KBUILD_SIGN_PIN is the PIN of a\n"
+"token or the password of a key.\n";
 
 size_t signature_find(const uint8_t *data, size_t size, size_t *sig_size)
 {
@@ -53,22 +60,11 @@ size_t signature_find(const uint8_t *data, size_t size, size_t *sig_size)
 	return n - *sig_size;
 }
 
-static _Noreturn void die_ssl(const char *file, const char *what)
+_Noreturn void die_ssl(const char *file, const char *what)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
 	die(file, "%s: %s.", what, reason ? reason : "unknown reason");
-}
-
-static EVP_PKEY *read_key(const char *file)
-{
-	BIO *b = BIO_new_file(file, "r");
-	EVP_PKEY *key = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, NULL) : NULL;
-
-	if (!key)
-		die_ssl(file, "no private key in PEM form");
-	BIO_free(b);
-	return key;
 }
 
 static X509 *read_cert(const char *file)
@@ -108,32 +104,45 @@ static uint8_t *make_signature(const char *file, const uint8_t *data, size_t siz
 	return ret;
 }
 
-static void sign(const char *in, const char *out, const char *key_file, const char *cert_file,
-		 bool embed)
+/* The image, its signature, and what tells the loader that one is there. */
+static void write_appended(const char *out, const uint8_t *data, size_t size, const uint8_t *sig,
+			   size_t sig_size)
 {
-	struct module_signature ms = { .id_type = ID_PKCS7 };
-	EVP_PKEY *key = read_key(key_file);
-	X509 *cert = read_cert(cert_file);
-	size_t size, sig_size, old;
-	uint8_t *data, *sig, *all;
+	struct module_signature ms = { .id_type = ID_PKCS7, .sig_len = htonl(sig_size) };
+	uint8_t *all = xalloc(size + sig_size + sizeof(ms) + MARKER_LEN);
 
-	data = read_input(in, &size);
-	signature_find(data, size, &old);
-	if (old)
-		die(in, "signed already. Sign the image that `gmcc guard' wrote.");
-	if (size > INT32_MAX)
-		die(in, "too large to sign.");
-	if (X509_check_private_key(cert, key) != 1)
-		die(cert_file, "does not belong to the key %s. Give the pair.", key_file);
-	sig = make_signature(in, data, size, cert, key, embed, &sig_size);
-	ms.sig_len = htonl(sig_size);
-
-	all = xalloc(size + sig_size + sizeof(ms) + MARKER_LEN);
 	memcpy(all, data, size);
 	memcpy(all + size, sig, sig_size);
 	memcpy(all + size + sig_size, &ms, sizeof(ms));
 	memcpy(all + size + sig_size + sizeof(ms), MARKER, MARKER_LEN);
 	write_output(out, all, size + sig_size + sizeof(ms) + MARKER_LEN);
+}
+
+struct sign_options {
+	const char *in, *out, *key, *cert;
+	bool embed, detached;
+};
+
+static void sign(const struct sign_options *o)
+{
+	X509 *cert = read_cert(o->cert);
+	EVP_PKEY *key = signkey_read(o->key);
+	size_t size, sig_size, old;
+	uint8_t *data, *sig;
+
+	data = read_input(o->in, &size);
+	signature_find(data, size, &old);
+	if (old)
+		die(o->in, "signed already. Sign the image that `gmcc guard' wrote.");
+	if (size > INT32_MAX)
+		die(o->in, "too large to sign.");
+	if (X509_check_private_key(cert, key) != 1)
+		die(o->cert, "does not belong to the key %s. Give the pair.", o->key);
+	sig = make_signature(o->in, data, size, cert, key, o->embed, &sig_size);
+	if (!o->detached)
+		write_appended(o->out ? o->out : o->in, data, size, sig, sig_size);
+	else
+		write_output(o->out ? o->out : xasprintf("%s.p7s", o->in), sig, sig_size);
 	X509_free(cert);
 	EVP_PKEY_free(key);
 }
@@ -144,27 +153,30 @@ int cmd_sign(int argc, char **argv)
 		{ "key", required_argument, NULL, 'k' },
 		{ "cert", required_argument, NULL, 'c' },
 		{ "embed", no_argument, NULL, 'e' },
+		{ "detached", no_argument, NULL, 'd' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *key = NULL, *cert = NULL, *out = NULL;
-	bool embed = false;
+	struct sign_options o = { 0 };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1) {
 		switch (c) {
 		case 'k':
-			key = optarg;
+			o.key = optarg;
 			break;
 		case 'c':
-			cert = optarg;
+			o.cert = optarg;
 			break;
 		case 'e':
-			embed = true;
+			o.embed = true;
+			break;
+		case 'd':
+			o.detached = true;
 			break;
 		case 'o':
-			out = optarg;
+			o.out = optarg;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -173,10 +185,11 @@ int cmd_sign(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (argc - optind != 1 || !key || !cert) {
+	if (argc - optind != 1 || !o.key || !o.cert) {
 		fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	sign(argv[optind], out ? out : argv[optind], key, cert, embed);
+	o.in = argv[optind];
+	sign(&o);
 	return 0;
 }

@@ -10,7 +10,8 @@
  *
  * Allowed although privileged: cli, sti, popf (the interrupt flag is the
  * guest's own), rdtsc, rdtscp, rdpmc (reading), ud2 and int3 (they trap, and
- * the trap is the guest's).
+ * the trap is the guest's). Port and MSR accesses are the guest's to make:
+ * convert.c sends them out.
  */
 #include <capstone/capstone.h>
 #include <string.h>
@@ -103,6 +104,24 @@ static bool is_privileged(csh cs, const cs_insn *in)
 	return cs_insn_group(cs, in, X86_GRP_PRIVILEGE);
 }
 
+/* in, out, ins, outs, rdmsr, wrmsr, wbinvd: all in registers, or by rdi and rsi. */
+static bool is_guests_own(const cs_insn *in)
+{
+	const uint8_t *op = opcode(in);
+
+	switch (op[0]) {
+	case 0x6c: case 0x6d: case 0x6e: case 0x6f:
+	case 0xe4: case 0xe5: case 0xe6: case 0xe7:
+	case 0xec: case 0xed: case 0xee: case 0xef:
+		/* Not with another segment or address size. */
+		return !memchr(in->bytes, 0x67, op - in->bytes) && !memchr(in->bytes, 0x64, op - in->bytes) &&
+		       !memchr(in->bytes, 0x65, op - in->bytes);
+	case 0x0f:
+		return op[1] == 0x30 || op[1] == 0x32 || op[1] == 0x09;
+	}
+	return false;
+}
+
 static bool is_callee_saved(unsigned int reg)
 {
 	return reg == X86_REG_RBX || reg == X86_REG_RBP || reg == X86_REG_R12 ||
@@ -146,18 +165,82 @@ static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn 
 			  op[0].type == X86_OP_MEM && op[1].type == X86_OP_REG && !n->indexed;
 }
 
-static void classify_insn(struct obj *o, struct sec *s, csh cs, const cs_insn *in, struct insn *n)
+/* call *pv_ops+N(%rip) */
+static bool is_pv_call(const struct sec *s, const cs_insn *in, size_t next)
+{
+	return in->id == X86_INS_CALL && in->size == 6 && in->bytes[0] == 0xff && in->bytes[1] == 0x15 &&
+	       next < s->nr_rels && s->rels[next].off == in->address + 2 && !s->rels[next].sym->sec &&
+	       !strcmp(s->rels[next].sym->name, "pv_ops");
+}
+
+/* What capstone does not tell. */
+static uint8_t also_read(const cs_insn *in)
+{
+	switch (in->id) {
+	case X86_INS_ADC: case X86_INS_SBB: case X86_INS_RCL: case X86_INS_RCR:
+	case X86_INS_CMC: case X86_INS_ADCX:
+		return FLAG_CF;
+	case X86_INS_ADOX:
+		return FLAG_OF;
+	case X86_INS_LAHF:
+		return FLAG_ALL & ~FLAG_OF;
+	}
+	return 0;
+}
+
+static void note_flags(csh cs, const cs_insn *in, struct insn *n)
+{
+#define SETS(f)	(X86_EFLAGS_MODIFY_##f | X86_EFLAGS_RESET_##f | X86_EFLAGS_UNDEFINED_##f)
+	static const struct {
+		uint64_t read, set;
+		uint8_t flag;
+	} flags[] = {
+		{ X86_EFLAGS_TEST_CF, SETS(CF) | X86_EFLAGS_SET_CF, FLAG_CF },
+		{ X86_EFLAGS_TEST_PF, SETS(PF), FLAG_PF },
+		{ X86_EFLAGS_TEST_AF, SETS(AF), FLAG_AF },
+		{ X86_EFLAGS_TEST_ZF, SETS(ZF), FLAG_ZF },
+		{ X86_EFLAGS_TEST_SF, SETS(SF), FLAG_SF },
+		{ X86_EFLAGS_TEST_OF, SETS(OF), FLAG_OF },
+	};
+	const cs_x86 *x = &in->detail->x86;
+	/* A shift by %cl, or no step of a repeated one, may change nothing. */
+	bool maybe = x->prefix[0] == X86_PREFIX_REP || x->prefix[0] == X86_PREFIX_REPNE;
+
+	for (unsigned int i = 1; i < x->op_count; i++)
+		maybe |= x->operands[i].type == X86_OP_REG && x->operands[i].reg == X86_REG_CL;
+	n->flags_read = also_read(in);
+	if (cs_insn_group(cs, in, X86_GRP_FPU))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (x->eflags & flags[i].read)
+			n->flags_read |= flags[i].flag;
+		if (x->eflags & flags[i].set && !maybe)
+			n->flags_set |= flags[i].flag;
+	}
+}
+
+static void classify_insn(struct obj *o, struct sec *s, csh cs, const cs_insn *in, struct insn *n,
+			  size_t next)
 {
 	const cs_x86 *x = &in->detail->x86;
 	bool direct = x->op_count == 1 && x->operands[0].type == X86_OP_IMM;
 
 	if (cs_insn_group(cs, in, X86_GRP_CALL) || cs_insn_group(cs, in, X86_GRP_JUMP)) {
+		if (is_pv_call(s, in, next)) {
+			n->kind = INSN_OTHER;
+			n->pv_call = true;
+			return;
+		}
 		if (!direct) {
 			refuse(o, s, n->off,
 			       "bare indirect branch, %s %s. Build with retpolines (-mindirect-branch=thunk-extern).",
 			       in->mnemonic, in->op_str);
 			return;
 		}
+		if (x->prefix[2] == 0x66)
+			refuse(o, s, n->off,
+			       "branch with an operand-size prefix, %s, which vendors read differently. "
+			       USE_OTHER, in->mnemonic);
 		n->kind = cs_insn_group(cs, in, X86_GRP_CALL) ? INSN_CALL :
 			  in->id == X86_INS_JMP ? INSN_JMP : INSN_JCC;
 		n->target = (uint32_t)x->operands[0].imm;
@@ -174,7 +257,9 @@ static void classify_insn(struct obj *o, struct sec *s, csh cs, const cs_insn *i
 			refuse(o, s, n->off, "ret that pops arguments. " USE_OTHER);
 		return;
 	}
-	if (is_privileged(cs, in))
+	if (is_privileged(cs, in) && is_guests_own(in))
+		n->privileged = true;
+	else if (is_privileged(cs, in))
 		refuse(o, s, n->off, "privileged instruction, %s%s%s. " USE_OTHER, in->mnemonic,
 		       in->op_str[0] ? " " : "", in->op_str);
 	if (in->id == X86_INS_LEA)
@@ -193,6 +278,8 @@ static void match_rels(struct obj *o, struct sec *s, const cs_insn *in, struct i
 		uint32_t at = r->off - n->off;
 		unsigned int size = r->type == R_X86_64_64 ? 8 : 4;
 
+		if (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)
+			r->bias = n->len - at;
 		if (branch && n->len - at == 4 && at &&
 		    (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)) {
 			n->rel = r;
@@ -206,25 +293,69 @@ static void match_rels(struct obj *o, struct sec *s, const cs_insn *in, struct i
 	}
 	for (unsigned int i = 0; i < x->op_count; i++)
 		rip |= x->operands[i].type == X86_OP_MEM && x->operands[i].mem.base == X86_REG_RIP;
-	if (rip && !have_disp)
+	/* lea 0(%rip), the kernel's _THIS_IP_, is a number that nobody jumps to. */
+	if (rip && !have_disp && !(n->kind == INSN_LEA && !x->disp))
 		refuse(o, s, n->off,
 		       "reference to text without a relocation, %s %s. Assemble with the symbol global.",
 		       in->mnemonic, in->op_str);
 }
 
-static int by_off(const struct insn *n, size_t nr, uint32_t off)
+struct insn *insn_at(const struct sec *s, uint64_t off)
 {
-	size_t lo = 0, hi = nr;
+	size_t lo = 0, hi = s->nr_insns;
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
-		if (n[mid].off < off)
+		if (s->insns[mid].off < off)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < nr && n[lo].off == off;
+	return lo < s->nr_insns && s->insns[lo].off == off ? &s->insns[lo] : NULL;
+}
+
+static const struct insn *branch_target(const struct sec **s, const struct insn *n)
+{
+	uint64_t off = n->target;
+
+	if (n->rel) {
+		off = n->rel->sym->value + n->rel->addend + 4;
+		*s = n->rel->sym->sec;
+	}
+	return insn_at(*s, off);
+}
+
+/* Is each flag in @live set before it is read? Gives up after @steps. */
+static bool flags_dead(const struct sec *s, const struct insn *n, uint8_t live, int *steps)
+{
+	const struct sec *to = s;
+
+	while (n && --*steps > 0) {
+		if (n->flags_read & live)
+			return false;
+		live &= ~n->flags_set;
+		/* Flags do not outlive a function, in either direction. */
+		if (!live || n->kind == INSN_CALL || n->kind == INSN_RET ||
+		    (n->kind == INSN_JMP && n->rel && !n->rel->sym->sec))
+			return true;
+		if (n->kind == INSN_JMP) {
+			n = branch_target(&s, n);
+			continue;
+		}
+		to = s;
+		if (n->kind == INSN_JCC && !flags_dead(to, branch_target(&to, n), live, steps))
+			return false;
+		n = n + 1 < s->insns + s->nr_insns ? n + 1 : NULL;
+	}
+	return false;
+}
+
+bool flags_dead_at(const struct sec *s, const struct insn *n)
+{
+	int steps = 256;
+
+	return flags_dead(s, n, FLAG_ALL, &steps);
 }
 
 static void check_targets(struct obj *o, struct sec *s)
@@ -234,7 +365,7 @@ static void check_targets(struct obj *o, struct sec *s)
 
 		if (n->rel || (n->kind != INSN_CALL && n->kind != INSN_JMP && n->kind != INSN_JCC))
 			continue;
-		if (!by_off(s->insns, s->nr_insns, n->target))
+		if (!insn_at(s, n->target))
 			refuse(o, s, n->off,
 			       "branch to 0x%x, which is no instruction of %s. Report this module.",
 			       n->target, s->name);
@@ -246,15 +377,12 @@ void text_decode(struct obj *o, struct sec *s)
 	const uint8_t *p = s->data;
 	size_t left = s->size, next = 0;
 	uint64_t addr = 0;
-	cs_insn *in;
-	csh cs;
+	struct decoder d = decoder_open(o->file);
+	cs_insn *in = d.in;
+	csh cs = d.cs;
 
 	if (s->size >= 1ULL << 31)
 		die(o->file, "%s: too large.", s->name);
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &cs) != CS_ERR_OK)
-		die(o->file, "cannot start the disassembler.");
-	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
-	in = cs_malloc(cs);
 	while (left) {
 		struct insn *n, *prev;
 
@@ -270,12 +398,11 @@ void text_decode(struct obj *o, struct sec *s)
 		n->len = in->size;
 		n->disp = in->detail->x86.encoding.disp_offset;
 		n->imm = in->detail->x86.encoding.imm_offset;
-		classify_insn(o, s, cs, in, n);
+		note_flags(cs, in, n);
+		classify_insn(o, s, cs, in, n, next);
 		note_stack_use(in, n, prev);
 		match_rels(o, s, in, n, &next);
 	}
-	cs_free(in, 1);
-	cs_close(&cs);
 	check_targets(o, s);
 }
 

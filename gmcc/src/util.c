@@ -24,20 +24,51 @@ struct chunk {
 	max_align_t data[];
 };
 
+struct ending {
+	struct ending *next;
+	void (*fn)(void *);
+	void *arg;
+};
+
+int die_status = EXIT_REFUSED;
+void (*run_over)(int status);
+
+static struct ending *endings;
+
 static struct chunk *arena;
 static char *temp_file;
 static unsigned int nr_refused;
+static bool registered;
 
-static void cleanup(void)
+void run_release(void)
 {
 	if (temp_file)
 		unlink(temp_file);
+	temp_file = NULL;
+	for (; endings; endings = endings->next)
+		endings->fn(endings->arg);
 	while (arena) {
 		struct chunk *next = arena->next;
 
 		free(arena);
 		arena = next;
 	}
+	nr_refused = 0;
+}
+
+_Noreturn void run_exit(int status)
+{
+	if (run_over)
+		run_over(status);
+	exit(status);
+}
+
+void at_end(void (*fn)(void *), void *arg)
+{
+	struct ending *e = xalloc(sizeof(*e));
+
+	*e = (struct ending){ .next = endings, .fn = fn, .arg = arg };
+	endings = e;
 }
 
 void *xalloc(size_t size)
@@ -46,10 +77,10 @@ void *xalloc(size_t size)
 
 	if (!c) {
 		fprintf(stderr, "gmcc: out of memory\n");
-		exit(EXIT_REFUSED);
+		run_exit(EXIT_REFUSED);
 	}
-	if (!arena)
-		atexit(cleanup);
+	if (!registered)
+		registered = !atexit(run_release);
 	c->next = arena;
 	arena = c;
 	return c->data;
@@ -110,7 +141,7 @@ _Noreturn void die(const char *file, const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-	exit(EXIT_REFUSED);
+	run_exit(die_status);
 }
 
 /* The symbol that names a place best: what covers it, functions first. */
@@ -151,7 +182,7 @@ void refused_exit(const struct obj *o)
 		return;
 	if (nr_refused > MAX_MESSAGES)
 		fprintf(stderr, "gmcc: %s: and %u more.\n", o->file, nr_refused - MAX_MESSAGES);
-	exit(EXIT_REFUSED);
+	run_exit(EXIT_REFUSED);
 }
 
 static uint8_t *unpack_xz(const char *file, const uint8_t *in, size_t n, size_t *size)

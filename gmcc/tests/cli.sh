@@ -4,7 +4,7 @@
 
 check "--help" "$GMCC_SAN" --help
 check "--version" "$GMCC_SAN" --version
-for sub in guard sign inspect; do
+for sub in guard verify sign inspect; do
 	check "$sub --help" "$GMCC_SAN" $sub --help
 	fails "$sub without a file is wrong usage" 2 "" "$GMCC_SAN" $sub
 done

@@ -22,6 +22,11 @@
 	777:
 	.endm
 
+	# The compiler's place for a static branch.
+	.macro nop5
+	.byte 0x0f, 0x1f, 0x44, 0, 0
+	.endm
+
 	.macro func name
 	.p2align 4
 	.type \name, @function

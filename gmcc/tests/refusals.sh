@@ -26,16 +26,12 @@ while IFS='|' read -r insn shown; do
 	endfunc f
 	S
 done <<'S'
-wrmsr|wrmsr
-rdmsr|rdmsr
 hlt|hlt
 invd|invd
-wbinvd|wbinvd
 invlpg (%rax)|invlpg byte ptr [rax]
 swapgs|swapgs
 lmsw %ax|lmsw ax
 sysexitl|sysexit
-data16 rex.w wrmsr|wrmsr
 invpcid (%rax), %rcx|invpcid rcx, xmmword ptr [rax]
 pop %fs|pop fs
 sysretl|sysret
@@ -49,10 +45,9 @@ mov %rax, %cr3|mov cr3, rax
 mov %cr0, %rax|mov rax, cr0
 mov %rax, %db7|mov dr7, rax
 mov %eax, %ds|mov ds, eax
-outb %al, %dx|out dx, al
-inl $0x10, %eax|in eax, 0x10
-rep outsl|rep outsd dx, dword ptr [rsi]
 int $0x80|int 0x80
+fs insb|insb byte ptr [rdi], dx
+addr32 rep insb|rep insb byte ptr [edi], dx
 stac|stac
 xsetbv|xsetbv
 monitor|monitor
@@ -81,6 +76,13 @@ S
 refused "bytes that do not decode" ".text+0x10 (f): undecodable byte 0x06. Report this module." <<-'S'
 	func f
 	.byte 0x06
+	endfunc f
+S
+refused "a branch of 16 bits" \
+	".text+0x10 (f): branch with an operand-size prefix, jmp, which vendors read differently. $other" <<-'S'
+	func f
+	.byte 0x66, 0xe9, 0, 0, 0, 0
+	ret
 	endfunc f
 S
 refused "ret with a count" ".text+0x10 (f): ret that pops arguments. $other" <<-'S'
@@ -160,13 +162,15 @@ refused "a pointer into a function in data" ".data+0x0 (p): $middle" <<-'S'
 	p: .quad f + 1
 	.size p, 8
 S
-refused "a pointer into a function in text" ".text+0x15 (f): $middle" <<-'S'
+refused "a pointer into another function in text" ".text+0x23 (g): $middle" <<-'S'
 	func f
 	nop
-	nop
-	mov $f + 1, %rdi
 	ret
 	endfunc f
+	func g
+	mov $f + 1, %rdi
+	ret
+	endfunc g
 S
 refused "a relative pointer to text" \
 	".data+0x0: relative pointer to text (.text+0x10). $other" <<-'S'
@@ -203,7 +207,6 @@ refused "an unknown thing in the module structure" \
 	.quad other
 S
 
-patched="its code would be patched by the loader, and sealed text cannot be."
 while IFS='|' read -r section message; do
 	refused "$section" "$section+0x0: $message" <<-S
 	.section $section, "aw"
@@ -211,23 +214,170 @@ while IFS='|' read -r section message; do
 	S
 done <<S
 .data..percpu|per-CPU variables are not supported. Use a module without DEFINE_PER_CPU.
-.altinstructions|alternatives are not supported: $patched Use a module without them.
-__jump_table|static branches are not supported: $patched Use a module without static keys, tracepoints and dynamic debug.
-__bug_table|BUG() and WARN() are not supported: the kernel would look the trap up at an address it never sees. Use a module without them.
+.parainstructions|paravirt sites of kernels before 6.8 are not supported. Use a module built for Linux 6.12.
 __ex_table|exception fixups are not supported: the kernel would resume in sealed text. Use a module without user memory accesses and safe MSR or port accesses.
-.static_call.text|static calls of the module's own are not supported: $patched Use a module without DEFINE_STATIC_CALL and tracepoints.
-__tracepoints_ptrs|tracepoints are not supported: the kernel would patch and call sealed text. Use a module that defines none.
-_ftrace_events|trace events are not supported. Use a module that defines none.
 _error_injection_whitelist|error injection is not supported: the kernel would patch sealed text. Use a module without it.
 .gm.gates|the module is guarded already. Give the original module.
 S
-refused "a static call of its own" \
-	".static_call_sites+0x4: static call of the module's own, key: $patched Use a module without DEFINE_STATIC_CALL and tracepoints." <<-'S'
-	.section .static_call_sites, "aw"
-	.long init_module - ., key - .
+while IFS='|' read -r section directive message; do
+	printf '\t.section %s, "aw"\n\t%s\n' "$section" "$directive" > "$tmp/section.s"
+	refused "a malformed $section" "$message" < "$tmp/section.s"
+done <<S
+.altinstructions|.quad 0|.altinstructions: malformed. Use a module built for Linux 6.12.
+.altinstructions|.zero 14|.altinstructions+0x0: malformed.
+__jump_table|.quad 0|__jump_table: malformed. Use a module built for Linux 6.12.
+__jump_table|.zero 16|__jump_table+0x0: malformed.
+__bug_table|.quad 0|__bug_table: malformed. Use a module built for Linux 6.12.
+__bug_table|.zero 12|__bug_table+0x0: malformed.
+.return_sites|.byte 0|.return_sites: malformed. Use a module built for Linux 6.12.
+S
+refused "a bug table about no instruction" "__bug_table+0x0: not about an instruction of its own." <<-'S'
+	func f
+	ud2
+	ret
+	endfunc f
+	.section __bug_table, "aw"
+	.long f + 1 - ., 0
+	.short 0, 1
+S
+refused "two entries about one instruction" "__bug_table+0xc: not about an instruction of its own." <<-'S'
+	func f
+	ud2
+	ret
+	endfunc f
+	.section __bug_table, "aw"
+	.long f - ., 0
+	.short 0, 1
+	.long f - ., 0
+	.short 0, 1
+S
+refused "a trap that is no ud2" \
+	".text+0x10 (f): BUG or WARN that is no ud2. Report this module." <<-'S'
+	func f
+	int3
+	ret
+	endfunc f
+	.section __bug_table, "aw"
+	.long f - ., 0
+	.short 0, 1
+S
+refused "a WARN between a test and its use" \
+	".text+0x12 (f): WARN where the arithmetic flags may be in use. Report this module." <<-'S'
+	func f
+	test %edi, %edi
+	ud2
+	je 1f
+	nop
+	1: ret
+	endfunc f
+	.section __bug_table, "aw"
+	.long f + 2 - ., 0
+	.short 0, 1
+S
+refused "a port access before a use of the carry" \
+	".text+0x13 (f): a port or MSR access where the arithmetic flags may be in use. Report this module." <<-'S'
+	func f
+	add %rsi, %rdi
+	out %al, %dx
+	lock decl (%rdi)
+	adc $0, %rax
+	ret
+	endfunc f
+S
+refused "a static branch between a test and its use" \
+	".text+0x12 (f): a static branch where the arithmetic flags may be in use. Report this module." <<-'S'
+	func f
+	test %edi, %edi
+	nop5
+	mov $1, %eax
+	ret
+	sete %al
+	ret
+	endfunc f
+	.section __jump_table, "aw"
+	.long f + 2 - ., f + 13 - .
+	.quad key - .
 	.data
 	.globl key
 	key: .quad 0
+S
+refused "a static branch that is neither" \
+	".text+0x10 (f): a static branch that is neither a nop nor a jump. Report this module." <<-'S'
+	func f
+	mov $1, %eax
+	ret
+	endfunc f
+	.section __jump_table, "aw"
+	.long f - ., f + 5 - .
+	.quad key - .
+	.data
+	.globl key
+	key: .quad 0
+S
+refused "a static branch to the middle of an instruction" \
+	".text+0x10 (f): a static branch to no instruction of the module. Report this module." <<-'S'
+	func f
+	nop5
+	mov $1, %eax
+	ret
+	endfunc f
+	.section __jump_table, "aw"
+	.long f - ., f + 6 - .
+	.quad key - .
+	.data
+	.globl key
+	key: .quad 0
+S
+refused "a static branch whose key is text" \
+	".text+0x10 (f): a static branch whose key is in .text. Report this module." <<-'S'
+	func f
+	nop5
+	ret
+	endfunc f
+	.section __jump_table, "aw"
+	.long f - ., f + 5 - .
+	.quad init_module - .
+S
+refused "an alternative that is a matter of the CPU" \
+	".text+0x10 (f): an alternative for CPU feature 8*32+18, where no variant is known to be right everywhere. Teach gmcc about it (alternatives.c), or use a module without it." <<-'S'
+	.globl f
+	func f
+	nop
+	ret
+	endfunc f
+	.section .altinstr_replacement, "ax"
+	r: lfence
+	.section .altinstructions, "a"
+	.long f - ., r - .
+	.short 8 * 32 + 18, 0
+	.byte 1, 3
+S
+refused "an alternative longer than its place" \
+	".text+0x10: an alternative longer than its place." <<-'S'
+	.globl f
+	func f
+	nop
+	ret
+	endfunc f
+	.section .altinstr_replacement, "ax"
+	r: lfence
+	.section .altinstructions, "a"
+	.long f - ., r - .
+	.short 20 * 32 + 2, 0
+	.byte 1, 3
+S
+refused "stac, which SMAP puts in" ".text+0x10 (f): privileged instruction, stac. $other" <<-'S'
+	.globl f
+	func f
+	.zero 3, 0x90
+	ret
+	endfunc f
+	.section .altinstr_replacement, "ax"
+	r: stac
+	.section .altinstructions, "a"
+	.long f - ., r - .
+	.short 9 * 32 + 20, 0
+	.byte 3, 3
 S
 
 unknown() {
@@ -304,7 +454,7 @@ fails "refuses an object that is no module" 1 \
 sed 's/init_module/start_module/' "$here/prelude.s" > "$tmp/in.s"
 "$CC" -c -x assembler -o "$tmp/bad.ko" "$tmp/in.s"
 fails "refuses a module without init" 1 \
-	"gmcc: $tmp/bad.ko: no init_module() to seal at. Give a module with an init function." \
+	"gmcc: $tmp/bad.ko: no init_module() to seal at. Give --btf, to tell where struct module has room for one." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
 sed 's/0xfe, 0x5d/0xfe, 0x5e/' "$here/prelude.s" > "$tmp/in.s"
 "$CC" -c -x assembler -o "$tmp/bad.ko" "$tmp/in.s"

@@ -24,6 +24,29 @@ make_key() {
 		-out "$tmp/$1.crt" -subj "/CN=$1" -days 2 2> /dev/null
 }
 
+# Of OpenSSL's tools only `ca' sets both ends of a validity.
+make_expired() {
+	mkdir -p "$tmp/ca/new"
+	: > "$tmp/ca/index"
+	cat > "$tmp/ca/config" <<-C
+	[ca]
+	default_ca = here
+	[here]
+	database = $tmp/ca/index
+	new_certs_dir = $tmp/ca/new
+	rand_serial = yes
+	default_md = sha256
+	policy = any
+	[any]
+	commonName = supplied
+	C
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$tmp/old.key" -out "$tmp/old.csr" \
+		-subj /CN=old 2> /dev/null
+	openssl ca -batch -selfsign -config "$tmp/ca/config" -keyfile "$tmp/old.key" \
+		-startdate 20200101000000Z -enddate 20200102000000Z -notext -in "$tmp/old.csr" \
+		-out "$tmp/old.crt" 2> /dev/null
+}
+
 if make_key good rsa:2048 && make_key stranger rsa:2048 &&
 	make_key curve ec ec_paramgen_curve:P-256; then
 	assemble "$tmp/image.ko" < /dev/null
@@ -57,6 +80,91 @@ open(sys.argv[2], 'wb').write(d)" "$tmp/good.gm.ko" "$tmp/flipped.gm.ko"
 	else
 		skip "GnuTLS accepts it" "no certtool"
 	fi
+	check "verify --keyring accepts it" "$GMCC_SAN" verify -q --keyring "$tmp/good.crt" "$tmp/good.gm.ko"
+	fails "verify --keyring refuses another signer" 1 \
+		"$tmp/good.gm.ko: signature: the signer is not in the keyring." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/stranger.crt" "$tmp/good.gm.ko"
+	fails "verify --keyring refuses an unsigned image" 1 "$tmp/image.gm.ko: signature: not signed." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" "$tmp/image.gm.ko"
+	# In .comment or the like: what the analysis itself does not look at.
+	python3 -c "
+import sys
+d = open(sys.argv[1], 'rb').read()
+at = d.index(b'license=GPL')
+open(sys.argv[2], 'wb').write(d[:at] + b'licence' + d[at + 7:])" "$tmp/good.gm.ko" "$tmp/changed.gm.ko"
+	fails "verify --keyring refuses a changed image" 1 \
+		"$tmp/changed.gm.ko: signature: the signature does not match the content (/CN=good)." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" "$tmp/changed.gm.ko"
+	mkdir -p "$tmp/ring"
+	openssl x509 -in "$tmp/good.crt" -outform DER -out "$tmp/ring/good.der"
+	cp "$tmp/stranger.crt" "$tmp/ring"
+	check "a folder is a keyring" "$GMCC_SAN" verify -q --keyring "$tmp/ring" "$tmp/good.gm.ko"
+	fails "a keyring without certificates" 1 \
+		"gmcc: $tmp/good.key: no X.509 certificate, in PEM or DER form." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.key" "$tmp/good.gm.ko"
+	make_expired
+	"$GMCC" sign --key "$tmp/old.key" --cert "$tmp/old.crt" -o "$tmp/old.gm.ko" "$tmp/image.gm.ko"
+	fails "an expired certificate" 1 \
+		"$tmp/old.gm.ko: signature: the signer's certificate has expired (/CN=old)." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/old.crt" "$tmp/old.gm.ko"
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/ca.key" -out "$tmp/ca.crt" -subj /CN=ca \
+		-days 2 -addext keyUsage=critical,keyCertSign 2> /dev/null
+	"$GMCC" sign --key "$tmp/ca.key" --cert "$tmp/ca.crt" -o "$tmp/ca.gm.ko" "$tmp/image.gm.ko"
+	fails "a certificate that is not for signatures" 1 \
+		"$tmp/ca.gm.ko: signature: the signer's certificate is not meant for signatures (/CN=ca)." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/ca.crt" "$tmp/ca.gm.ko"
+
+	check "signs detached" "$GMCC_SAN" sign --detached --key "$tmp/good.key" --cert "$tmp/good.crt" \
+		"$tmp/image.gm.ko"
+	check "OpenSSL accepts the detached signature" openssl cms -verify -binary -inform DER \
+		-in "$tmp/image.gm.ko.p7s" -content "$tmp/image.gm.ko" -certfile "$tmp/good.crt" \
+		-nointern -noverify -out /dev/null
+	check "verify --signature accepts it" "$GMCC_SAN" verify -q --keyring "$tmp/good.crt" \
+		--signature "$tmp/image.gm.ko.p7s" "$tmp/image.gm.ko"
+	fails "--signature without --keyring is wrong usage" 2 "" \
+		"$GMCC_SAN" verify --signature "$tmp/image.gm.ko.p7s" "$tmp/image.gm.ko"
+	fails "a detached signature that is none" 1 \
+		"$tmp/image.gm.ko: signature: not one PKCS#7 signature in DER form." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" --signature "$tmp/good.crt" "$tmp/image.gm.ko"
+	openssl cms -sign -binary -in "$tmp/image.gm.ko" -signer "$tmp/curve.crt" -inkey "$tmp/curve.key" \
+		-outform DER -out "$tmp/openssl.p7s"
+	check "verify accepts what OpenSSL signs, attributes and all" "$GMCC_SAN" verify -q \
+		--keyring "$tmp/curve.crt" --signature "$tmp/openssl.p7s" "$tmp/image.gm.ko"
+
+	sign_file=$(find /usr/lib/linux-kbuild-*/scripts -name sign-file 2> /dev/null | sort -V | tail -n 1)
+	if [ -n "$sign_file" ]; then
+		check "the kernel's sign-file signs" "$sign_file" sha256 "$tmp/good.key" "$tmp/good.crt" \
+			"$tmp/image.gm.ko" "$tmp/kernel.gm.ko"
+		check "verify accepts that" "$GMCC_SAN" verify -q --keyring "$tmp/good.crt" "$tmp/kernel.gm.ko"
+		check "and it is what gmcc makes, byte for byte" cmp "$tmp/kernel.gm.ko" "$tmp/good.gm.ko"
+		"$sign_file" -s "$tmp/image.gm.ko.p7s" sha256 "$tmp/good.crt" "$tmp/image.gm.ko" "$tmp/kernel2.gm.ko"
+		check "sign-file appends gmcc's detached signature" cmp "$tmp/kernel2.gm.ko" "$tmp/good.gm.ko"
+	else
+		skip "the kernel's sign-file" "no linux-kbuild package"
+	fi
+
+	p11=$(find /usr/lib/softhsm /usr/lib/*/softhsm -name libsofthsm2.so 2> /dev/null | head -n 1)
+	if [ -n "$p11" ] && command -v softhsm2-util > /dev/null &&
+		[ -n "$(find /usr/lib -path '*engines-3/pkcs11.so' -o -path '*ossl-modules/pkcs11.so')" ]; then
+		mkdir -p "$tmp/tokens"
+		echo "directories.tokendir = $tmp/tokens" > "$tmp/softhsm2.conf"
+		export SOFTHSM2_CONF="$tmp/softhsm2.conf" PKCS11_MODULE_PATH="$p11"
+		openssl pkcs8 -topk8 -nocrypt -in "$tmp/good.key" -out "$tmp/good.p8"
+		softhsm2-util --init-token --free --label gm --pin 1234 --so-pin 5678 > /dev/null
+		softhsm2-util --import "$tmp/good.p8" --token gm --label signer --id 01 --pin 1234 > /dev/null
+		uri="pkcs11:token=gm;object=signer;type=private"
+		check "signs with a key in a token" env KBUILD_SIGN_PIN=1234 "$GMCC" sign --key "$uri" \
+			--cert "$tmp/good.crt" -o "$tmp/token.gm.ko" "$tmp/image.gm.ko"
+		check "as with the key in a file" cmp "$tmp/token.gm.ko" "$tmp/good.gm.ko"
+		check "with the PIN in the URI" "$GMCC" sign --key "$uri?pin-value=1234" \
+			--cert "$tmp/good.crt" -o "$tmp/token.gm.ko" "$tmp/image.gm.ko"
+		fails "but not with another PIN" 1 "" env KBUILD_SIGN_PIN=4321 "$GMCC" sign --key "$uri" \
+			--cert "$tmp/good.crt" -o "$tmp/none.gm.ko" "$tmp/image.gm.ko"
+		[ ! -e "$tmp/none.gm.ko" ] || not_ok "but not with another PIN: leaves nothing behind"
+	else
+		skip "signs with a key in a token" "no softhsm2 and libengine-pkcs11-openssl, or no pkcs11-provider"
+	fi
+
 	check "mkbad makes its images" env GMCC="$GMCC" "$here/mkbad" "$tmp/image.gm.ko" \
 		"$tmp/good.key" "$tmp/good.crt" "$tmp/stranger.key" "$tmp/stranger.crt" "$tmp/badset"
 	check "and lists every one of them, for each reason" sh -c "

@@ -14,7 +14,8 @@ sweep() {
 		$(grep -E '/(virtio_net|e1000e|loop|xor|dummy|ifb|nlmon|crc32c_generic)\.ko' "$tmp/all"); do
 		"$GMCC_SAN" guard -q -o "$tmp/m.gm.ko" "$m" 2> "$tmp/m.err"
 		status=$?
-		if [ $status -eq 0 ] && "$here/check_image.py" "$tmp/m.gm.ko" 2> "$tmp/m.err"; then
+		if [ $status -eq 0 ] && "$here/check_image.py" "$tmp/m.gm.ko" 2> "$tmp/m.err" &&
+			"$GMCC_SAN" verify "$tmp/m.gm.ko" > "$tmp/m.err" 2>&1; then
 			guarded=$((guarded + 1))
 		elif [ $status -eq 1 ] && ! grep -qvE "^gmcc: [^:]*: .*\.$" "$tmp/m.err"; then
 			declined=$((declined + 1))
@@ -92,4 +93,5 @@ else
 	cat "$tmp/sweep"
 	check "damaged modules" mutate "$tmp/plain.ko" "$GMCC_SAN" guard -q -o "$tmp/mut.ko"
 	check "damaged images" mutate "$tmp/dummy.gm.ko" "$GMCC_SAN" inspect --json
+	check "damaged images, verified" mutate "$tmp/dummy.gm.ko" "$GMCC_SAN" verify --json
 fi

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads the border of an image: the manifest's gates, and by the verifier's own
+ * decoding how often each is used. What the verifier finds wrong is not said
+ * here; privileged instructions are listed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "border.h"
+#include "verify.h"
+
+static struct border_row *add(struct border_list *l, const char *name)
+{
+	struct border_row *r;
+
+	l->rows = xgrow(l->rows, l->nr, sizeof(*l->rows));
+	r = &l->rows[l->nr++];
+	*r = (struct border_row){ .name = name, .note = "" };
+	return r;
+}
+
+/* Init and exit first, then by name; the order is the same for equal borders. */
+static int by_name(const void *a, const void *b)
+{
+	const struct border_row *x = a, *y = b;
+	int c = strcmp(y->note, x->note);
+
+	if (c && (!*x->note || !*y->note))
+		return c;
+	c = c ? c : strcmp(x->name, y->name);
+	return c ? c : x->words < y->words ? -1 : x->words > y->words;
+}
+
+static void sort(struct border_list *l)
+{
+	if (l->nr)
+		qsort(l->rows, l->nr, sizeof(*l->rows), by_name);
+}
+
+/* Counts at a place that leads to a gate: its stub's start, or its endbr64. */
+static void count_at(struct border *b, const struct vimg *v, const struct vsec *s, int64_t off,
+		     unsigned int before)
+{
+	const struct gm_gate *g = s && s->region >= 0 && off >= 0 ? vgate_at(v, s, off) : NULL;
+
+	if (!g && s && s->region >= 0 && off >= 0)
+		g = vgate_at(v, s, off + before);
+	if (g)
+		b->gate_count[g - v->gates]++;
+}
+
+static void count_uses(struct border *b, const struct vimg *v)
+{
+	for (size_t i = 1; i < v->nr_secs; i++) {
+		const struct vsec *s = &v->secs[i];
+
+		for (size_t j = 0; j < s->nr_insns; j++)
+			if (s->insns[j].kind == V_CALL || s->insns[j].kind == V_JMP ||
+			    s->insns[j].kind == V_JCC)
+				count_at(b, v, s->insns[j].target_sec, s->insns[j].target, 3);
+		for (size_t j = 0; s->flags & SHF_ALLOC && j < s->nr_rels; j++) {
+			int64_t off;
+			const struct vsec *t = vrel_target(&s->rels[j], 4, &off);
+
+			/* A pointer-relative field in data starts where it points from. */
+			if (s->kind != KVM_GM_REGION_TEXT)
+				t = vrel_target(&s->rels[j], 0, &off);
+			if (t && t->kind == KVM_GM_REGION_GATES)
+				count_at(b, v, t, off, 4);
+		}
+	}
+}
+
+static void privileges(struct border *b, const struct vimg *v)
+{
+	for (size_t i = 0; i < v->nr_findings && i < MAX_FINDINGS; i++) {
+		const struct finding *f = &v->findings[i];
+		const char *name;
+		size_t j = 0;
+
+		if (strcmp(f->kind, "privilege"))
+			continue;
+		name = xasprintf("%.*s", (int)strcspn(f->text, " :"), f->text);
+		while (j < b->privileges.nr && strcmp(b->privileges.rows[j].name, name))
+			j++;
+		if (j == b->privileges.nr)
+			add(&b->privileges, name);
+		b->privileges.rows[j].count++;
+	}
+}
+
+static void gates(struct border *b)
+{
+	const struct image *img = &b->img;
+
+	for (uint32_t i = 0; i < img->man->gates.count; i++) {
+		const struct gm_gate *g = &img->gates[i];
+		struct border_row *r;
+
+		if (g->kind == KVM_GM_GATE_IN_CALL)
+			r = add(&b->entries, image_string(img, g->name));
+		else if (g->kind == KVM_GM_GATE_OUT_CALL || g->kind == KVM_GM_GATE_OUT_CALL_INDIRECT)
+			r = add(&b->exits, image_string(img, g->name));
+		else
+			continue;
+		r->words = g->stack_words;
+		r->count = b->gate_count[i];
+		r->note = g->flags & KVM_GM_GATE_F_INIT ? "init" :
+			  g->flags & KVM_GM_GATE_F_EXIT ? "exit" :
+			  g->kind == KVM_GM_GATE_OUT_CALL_INDIRECT ? "indirect" : "";
+	}
+}
+
+static void sections(struct border *b)
+{
+	const struct image *img = &b->img;
+
+	for (uint32_t i = 0; i < img->man->anchors.count; i++) {
+		const struct gm_anchor *a = &img->anchors[i];
+
+		if (a->kind == GM_ANCHOR_SHARED)
+			add(&b->shared, image_string(img, a->name))->count = a->size;
+		else if (a->kind == GM_ANCHOR_EXTERN)
+			add(&b->imports, image_string(img, a->name));
+	}
+	for (uint32_t i = 0; i < img->man->regions.count; i++)
+		if (img->regions[i].kind == KVM_GM_REGION_DATA)
+			add(&b->privates, image_string(img, img->anchors[img->regions[i].anchor].name))->count =
+				img->regions[i].size;
+}
+
+void border_read(struct border *b, const char *file, const uint8_t *data, size_t size)
+{
+	struct vimg v = { .file = file, .data = data };
+
+	memset(b, 0, sizeof(*b));
+	b->file = file;
+	image_read(&b->img, file, data, size);
+	v.size = b->img.size;
+	b->gate_count = xalloc((b->img.man->gates.count + 1) * sizeof(*b->gate_count));
+	if (verify_elf(&v) && verify_manifest(&v) && verify_regions(&v)) {
+		verify_decode(&v);
+		count_uses(b, &v);
+		privileges(b, &v);
+	}
+	gates(b);
+	sections(b);
+	sort(&b->entries);
+	sort(&b->exits);
+	sort(&b->shared);
+	sort(&b->privates);
+	sort(&b->imports);
+	sort(&b->privileges);
+}

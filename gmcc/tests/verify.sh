@@ -1,0 +1,42 @@
+# shellcheck shell=sh disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+# Part of run: what `gmcc verify' proves. mkwrong damages an image, one property
+# at a time; verify must say exactly what mkwrong expects, and nothing else.
+
+# says FILE EXPECTED: refused, with exactly these findings.
+says() {
+	"$GMCC_SAN" verify -q "$1" > "$tmp/said" 2>&1
+	status=$?
+	sed -i "s|^$1: ||" "$tmp/said"
+	[ $status -eq 1 ] && diff "$2" "$tmp/said"
+}
+
+cat "$here/prelude.s" "$here/victim.s" > "$tmp/in.s"
+"$CC" -c -x assembler -o "$tmp/victim.ko" "$tmp/in.s"
+check "guards the victim" "$GMCC_SAN" guard -q -o "$tmp/victim.gm.ko" "$tmp/victim.ko"
+check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
+check "mkwrong damages it" "$here/mkwrong" "$tmp/victim.gm.ko" "$tmp/wrong"
+for image in "$tmp"/wrong/*.ko; do
+	check "finds $(basename "$image" .ko)" says "$image" "${image%.ko}.txt"
+done
+
+check "--allow accepts what the policy allows" "$GMCC_SAN" verify -q --allow mwait "$tmp/wrong/mwait.ko"
+fails "--allow accepts nothing else" 1 "" "$GMCC_SAN" verify -q --allow monitor "$tmp/wrong/mwait.ko"
+"$GMCC_SAN" verify --json "$tmp/wrong/mwait.ko" > "$tmp/j.json"
+check "--json tells each finding" python3 -c "
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert not j['verified'] and not j['signed'] and j['module'] == 'bad' and j['nr-findings'] == 1, j
+f, = j['findings']
+assert (f['kind'], f['section'], f['offset'], f['symbol'], f['symbol-offset']) == ('privilege', '.text', 0x50, 'g', 0), f
+assert f['message'] == 'mwait: system instruction of group 7.', f" "$tmp/j.json"
+"$GMCC_SAN" verify --json "$tmp/victim.gm.ko" > "$tmp/j.json"
+check "--json tells what was checked" python3 -c "
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert j['verified'] and not j['findings'], j
+c = j['checked']
+assert (c['gates'], c['relocations'], c['frames'], c['frames-by-unwind-data'], c['bytes-scanned']) == (9, 9, 3, 0, 3 * 4096), c" "$tmp/j.json"
+fails "a file that is no image" 1 \
+	"$tmp/victim.ko: manifest: 0 sections .gm.manifest, not one. Give an image that \`gmcc guard' wrote.
+$tmp/victim.ko: refused, 1 finding" "$GMCC_SAN" verify "$tmp/victim.ko"
