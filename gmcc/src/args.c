@@ -14,22 +14,21 @@
 #include "gmcc.h"
 
 #define MAX_WORDS	16
+#define ALIGNED_WORDS	6	/* of a function that aligns its frame, by guess */
 
-static unsigned int pushes_before(const struct sec *s, size_t call)
+unsigned int pushes_before(const struct sec *s, const struct insn *call)
 {
-	int64_t top = frame_top(s, s->insns[call].off);
+	int64_t top = frame_top(s, call);
 	unsigned int words = 0;
 
-	while (call--) {
-		const struct insn *n = &s->insns[call];
-		const struct orc *orc = orc_at(s, n->off);
+	for (const struct insn *n = call; n-- > s->insns;) {
 
 		if (n->kind == INSN_CALL || n->kind == INSN_JMP || n->kind == INSN_JCC ||
 		    n->kind == INSN_RET || n->sp_write)
 			break;
 		if (n->kind != INSN_PUSH)
 			continue;
-		if (!orc || orc->sp_reg != ORC_REG_SP || -8 - orc->sp_offset >= top)
+		if (n->sp.state != SPOT_KNOWN || -8 - n->sp.off >= top)
 			break;
 		words++;
 	}
@@ -39,14 +38,17 @@ static unsigned int pushes_before(const struct sec *s, size_t call)
 /* The highest stack argument that a function itself touches, in words. */
 static void note_incoming(const struct sec *s, const struct insn *n)
 {
-	const struct orc *orc = n->sp_mem ? orc_at(s, n->off) : NULL;
-	struct sym *f = orc ? func_of(s, n->off) : NULL;
-	int64_t at;
+	const struct spot *base = n->bp_mem ? &n->bp : &n->sp;
+	struct sym *f = n->sp_mem || n->bp_mem ? func_of(s, n->off) : NULL;
+	int64_t at = n->sp_disp - base->off;
 
-	if (!f || orc->sp_reg != ORC_REG_SP)
+	if (!f)
 		return;
-	at = n->sp_disp - orc->sp_offset;
-	if (at >= 0 && at / 8 + 1 > f->incoming)
+	/* It reaches them through a pointer that is not followed: take them all. */
+	if (n->orc_reg == ORC_REG_BP_INDIRECT && f->incoming < ALIGNED_WORDS)
+		f->incoming = ALIGNED_WORDS;
+	if (base->state == SPOT_KNOWN && !base->align && at >= 0 && at / 8 + 1 > f->incoming &&
+	    (n->sp_mem || n->orc_reg == ORC_REG_BP))
 		f->incoming = at / 8 + 1;
 }
 
@@ -73,7 +75,7 @@ static void note_out_call(const struct sec *s, size_t i)
 	/* Glue pushes what it saves, never an argument. */
 	if (!n->stub || n->stub->fixed_words || !strcmp(s->name, GM_SECTION_GLUE))
 		return;
-	words = n->kind == INSN_CALL ? pushes_before(s, i) : f ? f->incoming : 0;
+	words = n->kind == INSN_CALL ? pushes_before(s, n) : f ? f->incoming : 0;
 	if (words > n->stub->stack_words)
 		n->stub->stack_words = words;
 }

@@ -25,12 +25,13 @@
 struct func {
 	struct func *parent;		/* union-find: parts of one function */
 	bool escapes, indexed, canary, unknown;
+	bool gapped, exact;		/* addresses taken are relative to CFA - gap, to CFA */
 	int64_t low;			/* lowest address taken */
 	int64_t high;			/* highest address taken */
 	int64_t indexed_low;		/* lowest one taken with an index */
-	uint32_t indexed_off;
 	int64_t canary_at;
-	uint64_t saved;			/* bit n: a register is saved at CFA - 8n - 16 */
+	uint64_t saved[2];		/* bit n: a register is saved at CFA - 8n - 16; at ... - gap */
+	int32_t aligned_at;		/* where the gap is: CFA - this */
 };
 
 static struct func *root(struct func *f)
@@ -68,105 +69,146 @@ static void join_parts(const struct sec *s, const struct insn *n)
 		b->parent = a;
 }
 
-static void note_address(struct func *f, int64_t at)
+static void note_address(struct func *f, int64_t at, bool gapped)
 {
 	if (!f->escapes || at < f->low)
 		f->low = at;
 	if (!f->escapes || at > f->high)
 		f->high = at;
 	f->escapes = true;
+	*(gapped ? &f->gapped : &f->exact) = true;
 }
 
-static void note_insn(const struct sec *s, const struct insn *n)
+/* `mov %rsp,%rbp' that sets up a frame, after which ORC goes by RBP. */
+static bool is_frame_pointer(const struct sec *s, const struct insn *n)
 {
-	const struct orc *orc = orc_at(s, n->off);
-	bool lea = n->kind == INSN_LEA && n->sp_mem;
-	struct func *f;
-	int64_t at;
+	const struct insn *next = n + 1 < s->insns + s->nr_insns ? n + 1 : NULL;
 
-	if (!lea && !n->sp_copy && !n->saves && !n->canary_store)
-		return;
-	f = func_info(s, n->off);
-	if (!f)
-		return;
-	if (!orc || orc->sp_reg != ORC_REG_SP) {
-		f->unknown |= lea || n->sp_copy;
-		return;
-	}
-	at = n->sp_disp - orc->sp_offset;
-	if (lea && n->indexed) {
-		if (!f->indexed || at < f->indexed_low) {
-			f->indexed_low = at;
-			f->indexed_off = n->off;
-		}
-		f->indexed = true;
-	} else if (lea) {
-		note_address(f, at);
-	}
-	if (n->sp_copy)
-		note_address(f, -orc->sp_offset);
-	if (n->canary_store) {
-		f->canary = true;
-		f->canary_at = at;
-	}
-	if (n->saves && orc->sp_offset >= 8 && orc->sp_offset < 8 * 9)
-		f->saved |= 1ULL << (orc->sp_offset / 8 - 1);
+	return n->bp_effect == BP_FROM_SP && next && next->orc_reg != ORC_REG_SP &&
+	       next->bp.state == SPOT_KNOWN;
 }
 
-int64_t frame_top(const struct sec *s, uint32_t off)
+static bool is_aligning(const struct insn *n)
 {
-	const struct func *f = func_info(s, off);
-	int64_t top = -8;
+	return n->orc_reg == ORC_REG_R10 || n->orc_reg == ORC_REG_R13 ||
+	       n->orc_reg == ORC_REG_DX || n->orc_reg == ORC_REG_DI;
+}
 
-	for (unsigned int i = 0; f && f->saved >> i & 1; i++)
+/* `lea 8(%rsp),%r10': where the function's arguments are, before it aligns its frame. */
+static bool is_argument_pointer(const struct sec *s, const struct insn *n)
+{
+	const struct insn *end = s->insns + s->nr_insns;
+
+	for (int i = 0; i < 16 && n < end && n->orc_reg == ORC_REG_SP; i++)
+		n++;
+	return n < end && is_aligning(n);
+}
+
+static void note_save(struct func *f, const struct insn *n)
+{
+	int32_t slot = n->sp.off / 8 - 1;
+
+	if (n->sp.state == SPOT_KNOWN && slot >= 0 && slot < 16)
+		f->saved[n->sp.align != 0] |= 1ULL << slot;
+}
+
+static int64_t top_of(const struct func *f, bool gapped)
+{
+	int64_t top = gapped && f->aligned_at ? -f->aligned_at : -8;
+
+	for (int64_t slot = -top / 8 - 1; slot < 16 && f->saved[gapped] >> slot & 1; slot++)
 		top -= 8;
 	return top;
 }
 
-static void add_frame(struct obj *o, struct sec *s, const struct insn *n)
+/* What lies above a function's objects. */
+static void note_bounds(const struct sec *s, const struct insn *n)
 {
-	const struct orc *orc = orc_at(s, n->off);
+	bool saves = n->saves || (n->kind == INSN_PUSH && is_aligning(n));
+	const struct spot *base = n->bp_mem ? &n->bp : &n->sp;
+	struct func *f;
+
+	if (!saves && !n->canary_store && n->sp_effect != SP_AND)
+		return;
+	f = func_info(s, n->off);
+	if (!f)
+		return;
+	if (saves)
+		note_save(f, n);
+	if (n->sp_effect == SP_AND && n->sp.state == SPOT_KNOWN)
+		f->aligned_at = n->sp.off;
+	if (n->canary_store && base->state == SPOT_KNOWN) {
+		f->canary = true;
+		f->canary_at = n->sp_disp - base->off;
+	}
+}
+
+static bool takes_address(const struct insn *n)
+{
+	return n->kind == INSN_LEA && (n->sp_mem || (n->bp_mem && n->orc_reg != ORC_REG_SP));
+}
+
+static void note_addresses(const struct sec *s, const struct insn *n)
+{
+	const struct spot *base = n->bp_mem ? &n->bp : &n->sp;
+	bool lea = takes_address(n);
+	struct func *f;
+	int64_t at;
+
+	if (!lea && !n->sp_copy)
+		return;
+	f = func_info(s, n->off);
+	if (!f)
+		return;
+	if (n->sp_copy && !is_frame_pointer(s, n)) {
+		if (n->sp.state == SPOT_KNOWN)
+			note_address(f, -n->sp.off, n->sp.align);
+		else
+			f->unknown = true;
+	}
+	if (!lea || is_argument_pointer(s, n))
+		return;
+	if (base->state != SPOT_KNOWN) {
+		f->unknown = true;
+		return;
+	}
+	at = n->sp_disp - base->off;
+	/* Above all objects: the arguments, or where a loop over an array ends. */
+	if (at >= top_of(f, base->align))
+		return;
+	if (!n->indexed) {
+		note_address(f, at, base->align);
+		return;
+	}
+	if (!f->indexed || at < f->indexed_low)
+		f->indexed_low = at;
+	f->indexed = true;
+	*(base->align ? &f->gapped : &f->exact) = true;
+}
+
+int64_t frame_top(const struct sec *s, const struct insn *n)
+{
 	const struct func *f = func_info(s, n->off);
-	int64_t low, high, top;
-	struct frame *fr;
 
-	if (!f) {
-		refuse(o, s, n->off, "call outside of any function. Give the code a FUNC symbol.");
-		return;
-	}
-	if (!orc || orc->type != ORC_TYPE_CALL || orc->sp_reg != ORC_REG_SP || orc->sp_offset < 8 ||
-	    f->unknown) {
-		refuse(o, s, n->off,
-		       "the stack frame at this call is unknown (ORC register %d, type %d). "
-		       "Build without variable-length arrays and stack realignment.",
-		       orc ? orc->sp_reg : -1, orc ? orc->type : -1);
-		return;
-	}
-	o->frames = xgrow(o->frames, o->nr_frames, sizeof(*o->frames));
-	fr = &o->frames[o->nr_frames++];
-	*fr = (struct frame){ .sec = s, .off = n->off + n->len, .size = orc->sp_offset - 8 };
-	if (!f->escapes && !f->indexed)
-		return;
+	return f ? top_of(f, f->gapped || (!f->exact && n->sp.align)) : -8;
+}
 
-	top = frame_top(s, n->off);
-	high = f->canary && f->canary_at > f->high ? f->canary_at : top;
-	if (f->indexed && (!f->escapes || f->indexed_low < f->low)) {
-		refuse(o, s, n->off,
-		       "an object on the stack is reached only by indexed addresses (at +0x%x), so its start is unknown. "
-		       "Take the object's address, or move it off the stack.",
-		       f->indexed_off);
-		return;
-	}
-	if (f->high >= top || f->low >= high) {
-		refuse(o, s, n->off,
-		       "the function takes the address of its stack arguments, which stay private. "
-		       "Pass them in registers.");
-		return;
-	}
-	low = f->low + orc->sp_offset;
-	high += orc->sp_offset;
-	if (low < 0)
-		low = 0;
+static void refuse_frame(struct obj *o, struct sec *s, const struct insn *n)
+{
+	refuse(o, s, n->off,
+	       "the stack frame at this call is unknown (ORC register %d, type %d). "
+	       "Build without variable-length arrays and stack realignment.",
+	       n->orc_reg, orc_at(s, n->off) ? orc_at(s, n->off)->type : -1);
+}
+
+/* [low, high) from RSP, and what the window held before. */
+static void set_window(struct obj *o, struct sec *s, const struct insn *n, struct frame *fr,
+		       int64_t low, int64_t high)
+{
+	if (fr->window_len && fr->window < low)
+		low = fr->window;
+	if (fr->window_len && fr->window + fr->window_len > high)
+		high = fr->window + fr->window_len;
 	if (high <= low)
 		return;
 	if (high > UINT16_MAX) {
@@ -175,6 +217,90 @@ static void add_frame(struct obj *o, struct sec *s, const struct insn *n)
 	}
 	fr->window = low;
 	fr->window_len = high - low;
+}
+
+/*
+ * A variadic function hands a va_list on to the kernel, which finds the
+ * arguments on the stack: those that this call pushed.
+ */
+static void lend_arguments(struct obj *o, struct sec *s, const struct insn *n, struct frame *fr)
+{
+	const struct sec *t = n->rel ? n->rel->sym->sec : s;
+	const struct sym *f;
+	int64_t words;
+
+	if (n->stub || !t)
+		return;
+	f = func_of(t, n->rel ? n->rel->sym->value + n->rel->addend + 4 : n->target);
+	if (!f || !f->lends_args)
+		return;
+	words = pushes_before(s, n);
+	set_window(o, s, n, fr, 0, 8 * words);
+}
+
+static void add_frame(struct obj *o, struct sec *s, const struct insn *n)
+{
+	const struct orc *orc = orc_at(s, n->off);
+	const struct func *f = func_info(s, n->off);
+	int64_t low, high, top, sp;
+	struct frame *fr;
+
+	if (!f) {
+		refuse(o, s, n->off, "call outside of any function. Give the code a FUNC symbol.");
+		return;
+	}
+	if (!orc || orc->type != ORC_TYPE_CALL || n->sp.state != SPOT_KNOWN || n->sp.off < 8 ||
+	    f->unknown || (f->gapped && f->exact)) {
+		refuse_frame(o, s, n);
+		return;
+	}
+	sp = n->sp.off + n->gap;
+	o->frames = xgrow(o->frames, o->nr_frames, sizeof(*o->frames));
+	fr = &o->frames[o->nr_frames++];
+	*fr = (struct frame){ .sec = s, .off = n->off + n->len, .size = sp - 8 };
+	lend_arguments(o, s, n, fr);
+	if (!f->escapes && !f->indexed)
+		return;
+	if (f->gapped && !n->sp.align) {
+		refuse_frame(o, s, n);
+		return;
+	}
+
+	top = frame_top(s, n);
+	high = f->canary && f->canary_at > f->high ? f->canary_at : top;
+	/* Relative to RSP: the same gap is below both, or above the object alone. */
+	low = f->low + (f->gapped ? n->sp.off : sp);
+	high += f->gapped ? n->sp.off : sp;
+	/* Where an object starts that is reached by index alone is unknown. */
+	if (low < 0 || (f->indexed && (!f->escapes || f->indexed_low < f->low)))
+		low = 0;
+	set_window(o, s, n, fr, low, high);
+}
+
+static void for_each_insn(struct obj *o, void (*fn)(const struct sec *, const struct insn *))
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
+			fn(o->secs[i], &o->secs[i]->insns[j]);
+}
+
+/* A function with a va_list of its own arguments. */
+static void note_variadic(const struct sec *s, const struct insn *n)
+{
+	const struct spot *base = n->bp_mem ? &n->bp : &n->sp;
+	struct sym *f;
+
+	if (!takes_address(n) || n->indexed || base->state != SPOT_KNOWN || base->align ||
+	    n->sp_disp < base->off || is_argument_pointer(s, n))
+		return;
+	f = func_of(s, n->off);
+	if (f)
+		f->lends_args = true;
+}
+
+void frames_find_variadic(struct obj *o)
+{
+	for_each_insn(o, note_variadic);
 }
 
 void frames_build(struct obj *o)
@@ -186,9 +312,8 @@ void frames_build(struct obj *o)
 			if (n->kind == INSN_JMP || n->kind == INSN_JCC)
 				join_parts(o->secs[i], n);
 		}
-	for (size_t i = 1; i < o->nr_secs; i++)
-		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
-			note_insn(o->secs[i], &o->secs[i]->insns[j]);
+	for_each_insn(o, note_bounds);
+	for_each_insn(o, note_addresses);
 	for (size_t i = 1; i < o->nr_secs; i++)
 		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
 			if (o->secs[i]->insns[j].kind == INSN_CALL)

@@ -102,8 +102,8 @@ struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 	if (f->gate)
 		return f->gate;
 	g = f->gate = xalloc(sizeof(*g));
-	g->sec = s;
-	g->off = off;
+	g->sec = f->entry ? f->entry->sec : s;
+	g->off = f->entry ? f->entry->value : off;
 	g->name = f->name;
 	g->slot = GATE_FIRST_OFFSET + o->nr_gates * GM_SLOT;
 	g->sym = obj_symbol(o, xasprintf("gm_gate_%s", f->name), STT_FUNC, o->s_gates,

@@ -25,6 +25,7 @@
 #define RET		0xc3
 #define INT3		0xcc
 #define SITE_SIZE	4	/* an entry of .return_sites */
+#define VARIADIC_WORDS	6	/* arguments on the stack that such a function may have */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11 };
 
@@ -403,6 +404,32 @@ static void init_and_exit(struct obj *o)
 	point_to(o, s, "exit", end(&glue));
 }
 
+/*
+ * A gate's way into a function that takes the address of its stack arguments:
+ * through a call that has them in a frame, whose window the kernel may read.
+ */
+static void variadic_entry(struct obj *o, struct sym *f)
+{
+	begin(o, &glue, xasprintf("gm_variadic_%s", f->name), 16);
+	for (int i = 0; i < VARIADIC_WORDS; i++) {
+		PUT(&glue, 0xff, 0x74, 0x24, 8 * VARIADIC_WORDS);	/* push 48(%rsp) */
+		note_sp(&glue, glue.sp + 8);
+	}
+	call(&glue, f);
+	PUT(&glue, 0x48, 0x8d, 0x64, 0x24, 8 * VARIADIC_WORDS);		/* lea 48(%rsp),%rsp */
+	note_sp(&glue, 8);
+	PUT(&glue, RET);
+	f->entry = end(&glue);
+}
+
+static void variadic_entries(struct obj *o)
+{
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_funcs; j++)
+			if (o->secs[i]->funcs[j]->lends_args)
+				variadic_entry(o, o->secs[i]->funcs[j]);
+}
+
 static void close_section(struct code *c)
 {
 	c->s->data = c->data;
@@ -414,12 +441,15 @@ static void close_section(struct code *c)
 void glue_finish(struct obj *o)
 {
 	init_and_exit(o);
+	variadic_entries(o);
 	close_section(&glue);
 	close_section(&guest);
 	if (nr_returns) {
 		return_sites->size = return_sites->mem_size += nr_returns * SITE_SIZE;
 		return_sites->data = xalloc(return_sites->size);
 	}
-	if (glue.size)
-		text_decode(o, o->s_glue);
+	if (!glue.size)
+		return;
+	text_decode(o, o->s_glue);
+	stack_by_orc(o->s_glue);
 }

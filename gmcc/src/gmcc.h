@@ -57,6 +57,8 @@ struct sym {
 	struct gate *gate;	/* of a function */
 	struct stub *stub;	/* of an undefined symbol that is called */
 	struct func *func;	/* frames.c's notes on a function */
+	bool lends_args;	/* a function that takes its stack arguments' address */
+	struct sym *entry;	/* of a function: what its gate leads to, if not itself */
 	unsigned int incoming;	/* words on the stack that a function takes */
 };
 
@@ -89,6 +91,27 @@ enum insn_kind {
 #define FLAG_OF	(1 << 5)
 #define FLAG_ALL	0x3f
 
+/* CFA - off - gap, where the gap makes it a multiple of align (if there is one). */
+struct spot {
+	enum { SPOT_NONE, SPOT_KNOWN, SPOT_LOST } state;
+	int32_t off;
+	uint8_t align, base;	/* base: off where the gap arose, modulo align */
+};
+
+enum sp_effect {
+	SP_SAME,
+	SP_ADD,			/* RSP += sp_imm */
+	SP_AND,			/* RSP &= sp_imm, a power of two negated */
+	SP_FROM_BP,		/* RSP = RBP + sp_imm */
+	SP_LOST,
+};
+
+enum bp_effect {
+	BP_SAME,
+	BP_FROM_SP,		/* RBP = RSP + bp_imm */
+	BP_LOST,
+};
+
 struct insn {
 	uint32_t off;
 	uint8_t len;
@@ -109,7 +132,15 @@ struct insn {
 	bool canary_store;	/* stores a register just loaded so */
 	bool saves;		/* pushes a callee-saved register */
 	bool sp_write;		/* RSP is changed other than by push, pop, call */
-	int64_t sp_disp;
+	bool bp_mem;		/* memory operand based on RBP */
+	uint8_t sp_effect, bp_effect;	/* enum sp_effect, enum bp_effect */
+	int32_t sp_disp;	/* of the operand based on RSP or RBP */
+	int32_t sp_imm, bp_imm;
+	/* What stack.c found out, from before the instruction. */
+	struct spot sp, bp;
+	uint8_t orc_reg;
+	uint8_t gap;		/* of a call: the gap that it is for */
+	int16_t orc_off;
 };
 
 struct sec {
@@ -208,7 +239,14 @@ struct obj {
 };
 
 /* The part of ORC that matters here: CFA = register + sp_offset. */
+#define ORC_REG_NONE	0
+#define ORC_REG_DX	2	/* while a function aligns its frame: the CFA itself */
+#define ORC_REG_DI	3
+#define ORC_REG_BP	4
 #define ORC_REG_SP	5
+#define ORC_REG_R10	6	/* as DX */
+#define ORC_REG_R13	7
+#define ORC_REG_BP_INDIRECT 8
 #define ORC_TYPE_CALL	2
 
 struct orc {
@@ -271,8 +309,8 @@ struct callee {
 	uint16_t results;	/* as in struct gm_gate */
 };
 
-/* What is known of a symbol that is called; NULL: the C calling convention. */
-const struct callee *callee_known(const struct sym *target);
+/* What is known of an undefined symbol; all zero: the C calling convention. */
+const struct callee *callee_known(const char *symbol);
 
 /* sections.c */
 struct sec *section_named(const struct obj *o, const char *name);
@@ -300,6 +338,7 @@ struct piece {
 	uint64_t addend;
 	int to_piece;			/* ... to a piece of this edit, or -1 */
 	const struct insn *copy;	/* or a copy of this instruction */
+	uint8_t gap;			/* as in struct insn */
 };
 
 struct edit {
@@ -318,6 +357,10 @@ void alternatives_apply(struct obj *o);
 
 /* convert.c */
 void convert_text(struct obj *o);
+
+/* stack.c */
+void stack_by_orc(struct sec *s);	/* if RSP is described throughout */
+void stack_follow(struct obj *o);
 
 /* glue.c: code of gmcc's own, inside and outside */
 #define REG_RAX		(1 << 0)
@@ -356,9 +399,12 @@ void orc_read(struct obj *o);
 const struct orc *orc_at(const struct sec *s, uint32_t off);
 
 /* frames.c */
+void frames_find_variadic(struct obj *o);
 void frames_build(struct obj *o);
-/* Where locals end and saved registers begin, relative to the CFA. */
-int64_t frame_top(const struct sec *s, uint32_t off);
+/* Values pushed right before a call: its arguments on the stack, at most. */
+unsigned int pushes_before(const struct sec *s, const struct insn *call);
+/* Where locals end and saved registers begin, relative to the CFA (or CFA - gap). */
+int64_t frame_top(const struct sec *s, const struct insn *n);
 
 /* kbtf.c */
 void kbtf_prototypes(struct obj *o);

@@ -68,7 +68,10 @@ static void convert(struct obj *o)
 		if (o->secs[i]->role == ROLE_TEXT && o->secs[i] != o->s_glue)
 			text_decode(o, o->secs[i]);
 	refused_exit(o);
+	orc_read(o);
 	convert_text(o);
+	stack_follow(o);
+	frames_find_variadic(o);
 	layout_text(o);
 	glue_finish(o);
 	sections_filter_sites(o);

@@ -103,6 +103,12 @@ static void text_gates(const struct border *b)
 			printf("  init");
 		if (g->flags & KVM_GM_GATE_F_EXIT)
 			printf("  exit");
+		if (g->flags & (KVM_GM_GATE_F_FPU_BEGIN | KVM_GM_GATE_F_FPU_END))
+			printf("  simd");
+		if (g->flags & KVM_GM_GATE_F_ASM)
+			printf("  assembly");
+		if (g->flags & KVM_GM_GATE_F_NORETURN)
+			printf("  no return");
 		if (g->stack_words)
 			printf("  %u on the stack", g->stack_words);
 		if (g->kind == KVM_GM_GATE_IN_CALL)
@@ -225,6 +231,14 @@ static void json_gates(const struct border *b)
 			printf(", \"init\": true");
 		if (g->flags & KVM_GM_GATE_F_EXIT)
 			printf(", \"exit\": true");
+		if (g->flags & KVM_GM_GATE_F_FPU_BEGIN)
+			printf(", \"simd\": \"begin\"");
+		if (g->flags & KVM_GM_GATE_F_FPU_END)
+			printf(", \"simd\": \"end\"");
+		if (g->flags & KVM_GM_GATE_F_ASM)
+			printf(", \"results\": %u", g->results);
+		if (g->flags & KVM_GM_GATE_F_NORETURN)
+			printf(", \"noreturn\": true");
 		putchar('}');
 	}
 	putchar(']');

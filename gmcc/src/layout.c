@@ -44,7 +44,8 @@ struct piece *edit_bytes(struct edit *e, const uint8_t *bytes, size_t len)
 {
 	struct piece *p = add_piece(e);
 
-	memcpy(p->bytes, bytes, len);
+	if (len)
+		memcpy(p->bytes, bytes, len);
 	p->len = len;
 	return p;
 }
@@ -234,18 +235,24 @@ static void copy_insn(struct out *out, const struct insn *n, uint32_t at, uint32
 		data[len - 1] = (int64_t)new->target - (at + len);
 }
 
-static void put_piece(struct out *out, const struct edit *e, size_t i, const uint32_t *starts)
+static void put_piece(struct out *out, const struct insn *site, size_t i, const uint32_t *starts)
 {
+	const struct edit *e = site->edit;
 	const struct piece *p = &e->pieces[i];
 	uint32_t at = starts[i];
 	struct insn *new;
 
 	if (p->copy) {
 		copy_insn(out, p->copy, at, p->copy->len);
+		out->insns[out->nr_insns - 1].gap = p->gap;
 		return;
 	}
 	new = add_insn(out);
-	*new = (struct insn){ .off = at, .len = p->len, .kind = p->kind, .disp = p->disp, .imm = p->imm };
+	*new = (struct insn){
+		.off = at, .len = p->len, .kind = p->kind, .disp = p->disp, .imm = p->imm,
+		.sp = site->sp, .bp = site->bp, .gap = p->gap,
+		.orc_reg = site->orc_reg, .orc_off = site->orc_off,
+	};
 	memcpy(out->s->data + at, p->bytes, p->len);
 	if (p->to_piece >= 0) {
 		new->target = starts[p->to_piece];
@@ -272,7 +279,7 @@ static void put_edit(struct out *out, const struct insn *n, uint32_t at)
 	starts[e->nr] = at;
 	copy_rels(out, n, at, false);
 	for (size_t i = 0; i < e->nr; i++)
-		put_piece(out, e, i, starts);
+		put_piece(out, n, i, starts);
 }
 
 static void relink(struct sec *s)

@@ -219,7 +219,6 @@ static void fill_gates(struct obj *o, struct gm_gate *g)
 	add_gate(g++, o->s_stubs, STUB_RETURN_OFFSET, KVM_GM_GATE_OUT_RETURN, "gm_return");
 	for (size_t i = 0; i < o->nr_stubs; i++) {
 		const struct stub *st = o->stubs[i];
-		const struct callee *callee = callee_known(st->target);
 
 		add_gate(g, o->s_stubs, st->insn,
 			 st->target ? KVM_GM_GATE_OUT_CALL : KVM_GM_GATE_OUT_CALL_INDIRECT, st->name);
@@ -227,8 +226,12 @@ static void fill_gates(struct obj *o, struct gm_gate *g)
 		if (st->target) {
 			g->target_anchor = anchor_of(o, st->target);
 			g->target_addend = st->target_off;
-			g->flags = callee ? callee->flags : 0;
-			g->results = callee ? callee->results : 0;
+			if (!st->target->sec) {
+				const struct callee *callee = callee_known(st->target->name);
+
+				g->flags = callee->flags;
+				g->results = callee->results;
+			}
 		}
 		g++;
 	}

@@ -128,6 +128,88 @@ static bool is_callee_saved(unsigned int reg)
 	       reg == X86_REG_R13 || reg == X86_REG_R14 || reg == X86_REG_R15;
 }
 
+static bool is_rsp(const cs_x86_op *op)
+{
+	return op->type == X86_OP_REG && op->reg == X86_REG_RSP;
+}
+
+static bool is_rbp(const cs_x86_op *op)
+{
+	return op->type == X86_OP_REG && (op->reg == X86_REG_RBP || op->reg == X86_REG_EBP ||
+					  op->reg == X86_REG_BP || op->reg == X86_REG_BPL);
+}
+
+static bool is_plain(const cs_x86_op *op, unsigned int base)
+{
+	return op->type == X86_OP_MEM && op->mem.base == base && op->mem.index == X86_REG_INVALID &&
+	       op->mem.segment == X86_REG_INVALID;
+}
+
+static void set_sp(struct insn *n, enum sp_effect effect, int64_t imm)
+{
+	n->sp_effect = imm == (int32_t)imm ? effect : SP_LOST;
+	n->sp_imm = (int32_t)imm;
+}
+
+/* How RSP and RBP change, for stack.c. */
+static void note_stack_change(const cs_insn *in, struct insn *n)
+{
+	const cs_x86_op *op = in->detail->x86.operands;
+	unsigned int nr = in->detail->x86.op_count;
+	bool imm = nr == 2 && op[1].type == X86_OP_IMM;
+
+	switch (in->id) {
+	case X86_INS_PUSH:
+	case X86_INS_POP:
+		if (op[0].size != 8 || is_rsp(&op[0]))
+			set_sp(n, SP_LOST, 0);
+		else
+			set_sp(n, SP_ADD, in->id == X86_INS_PUSH ? -8 : 8);
+		break;
+	case X86_INS_PUSHFQ:
+	case X86_INS_POPFQ:
+		set_sp(n, SP_ADD, in->id == X86_INS_PUSHFQ ? -8 : 8);
+		return;
+	case X86_INS_LEAVE:
+		set_sp(n, SP_FROM_BP, 8);
+		n->bp_effect = BP_LOST;
+		return;
+	case X86_INS_ENTER:
+		set_sp(n, SP_LOST, 0);
+		n->bp_effect = BP_LOST;
+		return;
+	default:
+		if (!nr || !is_rsp(&op[0]) || in->id == X86_INS_CMP || in->id == X86_INS_TEST)
+			break;
+		if ((in->id == X86_INS_SUB || in->id == X86_INS_ADD) && imm)
+			set_sp(n, SP_ADD, in->id == X86_INS_ADD ? op[1].imm : -op[1].imm);
+		else if (in->id == X86_INS_AND && imm && op[1].imm < 0 && !(-op[1].imm & (-op[1].imm - 1)))
+			set_sp(n, SP_AND, op[1].imm);
+		else if (in->id == X86_INS_LEA && is_plain(&op[1], X86_REG_RSP))
+			set_sp(n, SP_ADD, op[1].mem.disp);
+		else if (in->id == X86_INS_LEA && is_plain(&op[1], X86_REG_RBP))
+			set_sp(n, SP_FROM_BP, op[1].mem.disp);
+		else if (in->id == X86_INS_MOV && op[1].type == X86_OP_REG && op[1].reg == X86_REG_RBP)
+			set_sp(n, SP_FROM_BP, 0);
+		else
+			set_sp(n, SP_LOST, 0);
+	}
+	if (nr == 2 && op[0].type == X86_OP_REG && op[0].reg == X86_REG_RBP && is_rsp(&op[1]) &&
+	    in->id == X86_INS_MOV) {
+		n->bp_effect = BP_FROM_SP;
+	} else if (nr == 2 && op[0].type == X86_OP_REG && op[0].reg == X86_REG_RBP &&
+		   in->id == X86_INS_LEA && is_plain(&op[1], X86_REG_RSP)) {
+		n->bp_effect = BP_FROM_SP;
+		n->bp_imm = op[1].mem.disp;
+	} else {
+		/* Capstone's access flags are not to be trusted: any other first or second operand. */
+		for (unsigned int i = 0; i < nr && i < 2; i++)
+			if (is_rbp(&op[i]) && (i == 0 || in->id == X86_INS_XCHG || in->id == X86_INS_XADD) &&
+			    in->id != X86_INS_PUSH && in->id != X86_INS_CMP && in->id != X86_INS_TEST)
+				n->bp_effect = BP_LOST;
+	}
+}
+
 /* What frames.c wants to know about the use of the stack pointer. */
 static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn *prev)
 {
@@ -138,17 +220,18 @@ static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn 
 		if (op[i].type != X86_OP_MEM)
 			continue;
 		n->indexed = op[i].mem.index != X86_REG_INVALID;
-		if (op[i].mem.base == X86_REG_RSP) {
-			n->sp_mem = true;
+		n->sp_mem = op[i].mem.base == X86_REG_RSP;
+		n->bp_mem = op[i].mem.base == X86_REG_RBP;
+		if (n->sp_mem || n->bp_mem)
 			n->sp_disp = op[i].mem.disp;
-		}
 	}
-	if (x->op_count == 2 && op[1].type == X86_OP_REG && op[1].reg == X86_REG_RSP &&
+	note_stack_change(in, n);
+	if (x->op_count == 2 && is_rsp(&op[1]) &&
 	    (op[0].type == X86_OP_MEM || op[0].reg != X86_REG_RSP) && in->id != X86_INS_CMP &&
 	    in->id != X86_INS_TEST)
 		n->sp_copy = true;
-	if (x->op_count && op[0].type == X86_OP_REG && op[0].reg == X86_REG_RSP &&
-	    in->id != X86_INS_PUSH && in->id != X86_INS_CMP && in->id != X86_INS_TEST) {
+	if (x->op_count && is_rsp(&op[0]) && in->id != X86_INS_PUSH && in->id != X86_INS_CMP &&
+	    in->id != X86_INS_TEST) {
 		n->sp_write = true;
 		if (in->id == X86_INS_LEA)
 			n->kind = INSN_OTHER;
@@ -156,13 +239,14 @@ static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn 
 	if (in->id == X86_INS_PUSH) {
 		n->kind = INSN_PUSH;
 		n->saves = op[0].type == X86_OP_REG && is_callee_saved(op[0].reg);
-		n->sp_copy = op[0].type == X86_OP_REG && op[0].reg == X86_REG_RSP;
+		n->sp_copy = is_rsp(&op[0]);
 	}
 	n->canary_load = in->id == X86_INS_MOV && op[1].type == X86_OP_MEM &&
 			 op[1].mem.segment == X86_REG_GS && op[1].mem.disp == 0x28 &&
 			 op[1].mem.base == X86_REG_INVALID && op[1].mem.index == X86_REG_INVALID;
-	n->canary_store = in->id == X86_INS_MOV && prev && prev->canary_load && n->sp_mem &&
-			  op[0].type == X86_OP_MEM && op[1].type == X86_OP_REG && !n->indexed;
+	n->canary_store = in->id == X86_INS_MOV && prev && prev->canary_load &&
+			  (n->sp_mem || n->bp_mem) && op[0].type == X86_OP_MEM &&
+			  op[1].type == X86_OP_REG && !n->indexed;
 }
 
 /* call *pv_ops+N(%rip) */
@@ -188,6 +272,17 @@ static uint8_t also_read(const cs_insn *in)
 	return 0;
 }
 
+static bool is_shift(unsigned int id)
+{
+	switch (id) {
+	case X86_INS_SHL: case X86_INS_SAL: case X86_INS_SHR: case X86_INS_SAR:
+	case X86_INS_ROL: case X86_INS_ROR: case X86_INS_RCL: case X86_INS_RCR:
+	case X86_INS_SHLD: case X86_INS_SHRD:
+		return true;
+	}
+	return false;
+}
+
 static void note_flags(csh cs, const cs_insn *in, struct insn *n)
 {
 #define SETS(f)	(X86_EFLAGS_MODIFY_##f | X86_EFLAGS_RESET_##f | X86_EFLAGS_UNDEFINED_##f)
@@ -206,8 +301,9 @@ static void note_flags(csh cs, const cs_insn *in, struct insn *n)
 	/* A shift by %cl, or no step of a repeated one, may change nothing. */
 	bool maybe = x->prefix[0] == X86_PREFIX_REP || x->prefix[0] == X86_PREFIX_REPNE;
 
-	for (unsigned int i = 1; i < x->op_count; i++)
-		maybe |= x->operands[i].type == X86_OP_REG && x->operands[i].reg == X86_REG_CL;
+	if (is_shift(in->id))
+		for (unsigned int i = 1; i < x->op_count; i++)
+			maybe |= x->operands[i].type == X86_OP_REG && x->operands[i].reg == X86_REG_CL;
 	n->flags_read = also_read(in);
 	if (cs_insn_group(cs, in, X86_GRP_FPU))
 		return;

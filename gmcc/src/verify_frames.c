@@ -437,7 +437,7 @@ static void check_window(struct vimg *v, const struct vsec *s, const struct vins
 static void check_frame(struct vimg *v, const struct vsec *s, const struct vinsn *n,
 			const struct gm_frame *fr, const struct state *st, const struct orc_row *orc)
 {
-	if (fr->size % 8 || fr->size >= v->man->stack_pages * GM_PAGE)
+	if (fr->size % 8 || fr->size >= (v->man->stack_pages - GM_STACK_GUARD) * GM_PAGE)
 		finding(v, "frame", s, n->off, "a frame of %u bytes is not whole words on a stack.", fr->size);
 	if (known(st->sp)) {
 		v->proof.frames++;

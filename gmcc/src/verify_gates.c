@@ -173,6 +173,20 @@ static void check_init_stub(struct vimg *v, const struct vsec *s, uint8_t *seen)
 		finding(v, "gate", s, v->init_off, "the init stub makes no hypercall.");
 }
 
+/* What KVM is to know of whom a gate leads to. */
+static bool flags_are_right(const struct vimg *v, const struct gm_gate *g)
+{
+	static const struct callee ordinary;
+	const struct callee *callee = &ordinary;
+
+	if (g->kind == KVM_GM_GATE_IN_CALL)
+		return g->flags <= KVM_GM_GATE_F_EXIT && !g->results;
+	if (g->kind == KVM_GM_GATE_OUT_CALL && g->target_anchor < v->man->anchors.count &&
+	    v->anchors[g->target_anchor].kind == GM_ANCHOR_EXTERN)
+		callee = callee_known(vstring(v, v->anchors[g->target_anchor].name));
+	return g->flags == callee->flags && g->results == callee->results;
+}
+
 static void check_gate(struct vimg *v, uint32_t i, uint8_t *const *seen)
 {
 	const struct gm_gate *g = &v->gates[i], *prev = i ? g - 1 : NULL;
@@ -190,9 +204,8 @@ static void check_gate(struct vimg *v, uint32_t i, uint8_t *const *seen)
 		     (prev->region == g->region && prev->offset + CALL_LEN > g->offset)))
 		finding(v, "gate", s, g->offset, "gate %u (%s) is out of order.", i, vstring(v, g->name));
 	if (g->offset % GM_PAGE > GM_PAGE - CALL_LEN || g->reserved || g->stack_words > 16 ||
-	    (g->flags && g->kind != KVM_GM_GATE_IN_CALL) ||
-	    g->flags > KVM_GM_GATE_F_EXIT)
-		finding(v, "gate", s, g->offset, "gate %u (%s) has bad flags, or crosses a page.", i,
+	    !flags_are_right(v, g))
+		finding(v, "gate", s, g->offset, "gate %u (%s) has bad flags or results, or crosses a page.", i,
 			vstring(v, g->name));
 	if (!bytes_at(s, g->offset, vmmcall, CALL_LEN)) {
 		finding(v, "gate", s, g->offset, "no hypercall at gate %u (%s).", i, vstring(v, g->name));

@@ -130,6 +130,100 @@ accepted "a window without a canary ends below saved registers" f:0:48 f.cold:0:
 	endfunc f.cold
 S
 
+accepted "an object reached by index alone: all below it is shared" f:0:40 <<-'S'
+	func f
+	sub $40, %rsp
+	orc 48
+	lea 8(%rsp,%rax,8), %rdi
+	call ext
+	add $40, %rsp
+	orc 8
+	ret
+	endfunc f
+S
+accepted "the end of an array, where a loop ends" f:8:16 <<-'S'
+	func f
+	push %rbx
+	orc 16
+	sub $24, %rsp
+	orc 40
+	lea 8(%rsp), %rdi
+	lea 32(%rsp), %rsi
+	call ext
+	add $24, %rsp
+	orc 16
+	pop %rbx
+	orc 8
+	ret
+	endfunc f
+S
+accepted "a variadic function and its callers" f:0:0 g:0:16 gm_variadic_f:0:48 <<-'S'
+	.globl f
+	func f
+	lea 8(%rsp), %rdi
+	call ext
+	ret
+	endfunc f
+	func g
+	push $1
+	orc 16
+	push $2
+	orc 24
+	call f
+	add $16, %rsp
+	orc 8
+	ret
+	endfunc g
+	.data
+	.quad f
+S
+json "a variadic function's gate leads to an entry that copies its arguments" \
+	"gates[('in-call', 'f')]['stack-words'] == 6" "$tmp/good.gm.ko"
+
+# Which of two calls runs depends on the alignment; each has a size of its own.
+accepted "a frame that is aligned below RBP" f:0:24 <<-'S'
+	func f
+	push %rbp
+	orc 16
+	mov %rsp, %rbp
+	orc 16, 4
+	push %rbx
+	and $-16, %rsp
+	sub $48, %rsp
+	mov %gs:0x28, %rax
+	mov %rax, 24(%rsp)
+	mov %rsp, %rdi
+	call ext
+	mov -8(%rbp), %rbx
+	leave
+	orc 8
+	ret
+	endfunc f
+S
+sizes "a call for each gap" f 72,64
+accepted "a frame that is aligned first" f:8:16 <<-'S'
+	func f
+	lea 8(%rsp), %r10
+	and $-32, %rsp
+	orc 0, 6
+	push -8(%r10)
+	push %rbp
+	mov %rsp, %rbp
+	push %r10
+	orc -8, 8
+	sub $24, %rsp
+	lea -24(%rbp), %rdi
+	call ext
+	mov -8(%rbp), %r10
+	orc 0, 6
+	leave
+	lea -8(%r10), %rsp
+	orc 8
+	ret
+	endfunc f
+S
+sizes "a call for each gap of 32" f 72,56,48,64
+
 accepted "instructions that need no privilege" <<-'S'
 	func f
 	endbr64

@@ -3,6 +3,7 @@
 """Checks a guarded image without any of gmcc's code.
 
 Usage: check_image.py IMAGE [SYMBOL:WINDOW:LENGTH ...]
+       check_image.py IMAGE --sizes SYMBOL SIZE,...
 
 Loads the image twice at made-up addresses, once as the kernel's loader would
 (ELF relocations) and once as QEMU would (anchors and the manifest's
@@ -171,6 +172,12 @@ def check_gates(man, content):
             assert (r, at) in hypercalls, "stray hypercall"
 
 
+def frames_of(elf, man, section_of, name):
+    sym = next(s for s in elf.symbols if s[0] == name and s[1] & 15 == 2)
+    return [f for f in man.frames if section_of[f[0]] == sym[2] and
+            sym[3] < f[1] <= sym[3] + sym[4]]
+
+
 def check_frames(elf, man, content, section_of, windows):
     keys = [f[:2] for f in man.frames]
     assert keys == sorted(set(keys))
@@ -178,11 +185,13 @@ def check_frames(elf, man, content, section_of, windows):
         assert man.regions[region][0] == TEXT
         assert content[region][offset - 5] == 0xe8
         assert size % 8 == 0 and window + length <= size
+    if windows[:1] == ["--sizes"]:
+        mine = frames_of(elf, man, section_of, windows[1])
+        assert [f[2] for f in mine] == list(map(int, windows[2].split(","))), mine
+        return
     for spec in windows:
         name, window, length = spec.split(":")
-        sym = next(s for s in elf.symbols if s[0] == name and s[1] & 15 == 2)
-        mine = [f for f in man.frames if section_of[f[0]] == sym[2] and
-                sym[3] < f[1] <= sym[3] + sym[4]]
+        mine = frames_of(elf, man, section_of, name)
         assert mine, f"{name}: no call"
         for f in mine:
             assert f[3:] == (int(window), int(length)), (name, f)
