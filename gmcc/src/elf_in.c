@@ -108,7 +108,7 @@ static void read_symbols(struct obj *o, Elf *elf, const Elf64_Shdr *sh, Elf_Data
 		y->value = in[i].st_value;
 		y->size = in[i].st_size;
 		y->shndx = in[i].st_shndx;
-		y->anchor = -1;
+		y->anchor = y->percpu_anchor = -1;
 		y->index = i;
 		if (y->shndx == SHN_UNDEF || y->shndx >= SHN_LORESERVE)
 			continue;
@@ -285,7 +285,7 @@ struct sym *obj_symbol(struct obj *o, const char *name, unsigned char type,
 	y->sec = s;
 	y->value = value;
 	y->size = size;
-	y->anchor = -1;
+	y->anchor = y->percpu_anchor = -1;
 	o->syms = xgrow(o->syms, o->nr_syms, sizeof(*o->syms));
 	o->syms[o->nr_syms++] = y;
 	return y;

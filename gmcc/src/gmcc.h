@@ -52,7 +52,7 @@ struct sym {
 	unsigned int out;	/* in the output's */
 	uint16_t shndx;		/* if !sec: SHN_UNDEF, SHN_ABS, ... */
 	uint8_t info, other;
-	int anchor;		/* of an undefined symbol, -1: none yet */
+	int anchor, percpu_anchor;	/* of an undefined symbol, -1: none yet */
 	bool internal;		/* gmcc's own, not in the image */
 	struct gate *gate;	/* of a function */
 	struct stub *stub;	/* of an undefined symbol that is called */
@@ -68,6 +68,7 @@ struct rel {
 	struct sym *sym;
 	uint32_t type;
 	uint8_t bias;		/* in text: from the field to the instruction's end, if relative */
+	bool percpu;		/* of an instruction relative to the GS base */
 	bool dead;		/* rewritten away */
 };
 

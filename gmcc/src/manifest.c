@@ -77,6 +77,14 @@ static int anchor_of(struct obj *o, struct sym *y)
 	return s->anchor;
 }
 
+/* Userspace sees to it that this is the offset of per-CPU data and nothing else. */
+static int percpu_anchor_of(struct sym *y)
+{
+	if (y->percpu_anchor < 0)
+		y->percpu_anchor = add_anchor(GM_ANCHOR_PERCPU, y->name, 0, y);
+	return y->percpu_anchor;
+}
+
 static int region_kind(const struct sec *s)
 {
 	switch (s->role) {
@@ -123,7 +131,8 @@ static void add_relocs(struct obj *o, struct sec *s)
 			.region = s->region,
 			.offset = r->off,
 			.type = reloc_type(r->type),
-			.anchor = anchor_of(o, r->sym),
+			.anchor = r->percpu && !r->sym->sec ? percpu_anchor_of(r->sym) :
+							      anchor_of(o, r->sym),
 			.addend = r->addend + (r->sym->sec ? (int64_t)r->sym->value : 0),
 		};
 	}

@@ -376,6 +376,7 @@ static void match_rels(struct obj *o, struct sec *s, const cs_insn *in, struct i
 
 		if (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)
 			r->bias = n->len - at;
+		r->percpu = x->prefix[1] == X86_PREFIX_GS;
 		if (branch && n->len - at == 4 && at &&
 		    (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)) {
 			n->rel = r;

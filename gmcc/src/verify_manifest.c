@@ -59,7 +59,7 @@ static bool check_bounds(struct vimg *v)
 			bad = "a string is not printable";
 	for (uint32_t i = 0; !bad && i < m->anchors.count; i++)
 		if (v->anchors[i].name >= m->strings.count || v->anchors[i].kind < GM_ANCHOR_REGION ||
-		    v->anchors[i].kind > GM_ANCHOR_EXTERN)
+		    v->anchors[i].kind > GM_ANCHOR_PERCPU)
 			bad = "an anchor has a bad kind or name";
 	for (uint32_t i = 0; !bad && i < m->regions.count; i++)
 		if (v->regions[i].anchor >= m->anchors.count ||
@@ -261,7 +261,7 @@ static void check_anchor(struct vimg *v, const struct vsec *s, uint32_t i)
 	const char *name = vstring(v, a->name);
 	bool ok;
 
-	if (a->kind == GM_ANCHOR_EXTERN)
+	if (a->kind >= GM_ANCHOR_EXTERN)
 		ok = r->sym->shndx == SHN_UNDEF && !strcmp(r->sym->name, name) && !a->size;
 	else
 		ok = r->sym->sec && !r->sym->value && !strcmp(r->sym->sec->name, name) &&
@@ -320,7 +320,26 @@ static bool same_reloc(const struct vimg *v, const struct gm_reloc *g, const str
 	    strcmp(vstring(v, a->name), t ? t->name : r->sym->name))
 		return false;
 	return t ? a->kind == (t->region >= 0 ? GM_ANCHOR_REGION : GM_ANCHOR_SHARED) :
-		   a->kind == GM_ANCHOR_EXTERN && r->sym->shndx == SHN_UNDEF;
+		   a->kind >= GM_ANCHOR_EXTERN && r->sym->shndx == SHN_UNDEF;
+}
+
+const struct gm_anchor *vanchor_at(const struct vimg *v, const struct vsec *s, uint32_t off)
+{
+	uint32_t low = 0, high = v->man->relocs.count;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct gm_reloc *g = &v->relocs[mid];
+
+		if (g->region == (uint32_t)s->region && g->offset == off)
+			return &v->anchors[g->anchor];
+		if (g->region < (uint32_t)s->region ||
+		    (g->region == (uint32_t)s->region && g->offset < off))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
 }
 
 /* Region by region, the manifest's relocations are the object's, in order. */

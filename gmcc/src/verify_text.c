@@ -99,8 +99,16 @@ static void match_rels(struct vimg *v, const struct vsec *s, const cs_insn *in, 
 
 	for (; *next < s->nr_rels && s->rels[*next].off < n->off + n->len; ++*next) {
 		const struct vrel *r = &s->rels[*next];
+		const struct gm_anchor *a = vanchor_at(v, s, r->off);
 		uint32_t at = r->off - n->off;
 		int64_t target;
+
+		/* QEMU keeps what is relative to GS near the GS base. */
+		if (a && a->kind >= GM_ANCHOR_EXTERN &&
+		    (a->kind == GM_ANCHOR_PERCPU) != (x->prefix[1] == X86_PREFIX_GS))
+			finding(v, "relocation", s, r->off, "%s is %s per-CPU data, but the manifest "
+				"says otherwise.", vstring(v, a->name),
+				x->prefix[1] == X86_PREFIX_GS ? "used as" : "no");
 
 		if (at + r->width > n->len ||
 		    (at != x->encoding.disp_offset && at != x->encoding.imm_offset) || !at) {

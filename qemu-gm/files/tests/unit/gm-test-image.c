@@ -85,15 +85,15 @@ static void fill_manifest(GmTestImage *t)
     };
     const struct gm_gate gates[] = {
         { 0, 0x800, KVM_GM_GATE_OUT_CALL, 0, 0, str("_printk"),
-          GM_TEST_A_PRINTK, 0, 0 },
+          GM_TEST_A_PRINTK, 0, 0, 0 },
         { 0, 0x810, KVM_GM_GATE_OUT_CALL_INDIRECT, 0, 0, str("indirect") },
         { 0, 0x820, KVM_GM_GATE_OUT_RETURN, 0, 0, str("out_return") },
         { 1, 0x00, KVM_GM_GATE_IN_CALL, KVM_GM_GATE_F_INIT, 0, str("init"),
-          GM_TEST_A_TEXT, 0, 0x100 },
+          GM_TEST_A_TEXT, 0, 0, 0x100 },
         { 1, 0x10, KVM_GM_GATE_IN_CALL, KVM_GM_GATE_F_EXIT, 0, str("exit"),
-          GM_TEST_A_TEXT, 0, 0x140 },
+          GM_TEST_A_TEXT, 0, 0, 0x140 },
         { 1, 0x20, KVM_GM_GATE_IN_CALL, 0, 1, str("xmit"),
-          GM_TEST_A_TEXT, 0, 0x180 },
+          GM_TEST_A_TEXT, 0, 0, 0x180 },
         { 1, 0x33, KVM_GM_GATE_IN_RETURN, 0, 0, str("in_return") },
         { 1, 0x40, KVM_GM_GATE_RESUME, 0, 0, str("resume") },
     };

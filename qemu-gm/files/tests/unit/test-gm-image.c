@@ -141,7 +141,7 @@ static void test_tables(void)
 static void test_anchors(void)
 {
     BAD(t.anchors[0].kind = 0, "anchor 0: unknown kind");
-    BAD(t.anchors[4].kind = 4, "anchor 4: unknown kind");
+    BAD(t.anchors[4].kind = 5, "anchor 4: unknown kind");
     BAD(t.anchors[4].name = t.m->strings.count, "anchor 4: name outside");
     BAD(t.anchors[5].size = 8, "a symbol has no size");
     BAD(t.anchors[4].size = 1ULL << 31, "too many");
@@ -216,6 +216,13 @@ static void test_gates(void)
     BAD(t.gates[5].offset = 0x08, "out of order");
     BAD(t.gates[5].offset = 0x12, "overlaps the one before");
     BAD(t.gates[5].reserved = 1, "bad flags");
+    BAD(t.gates[0].results = 1, "bad flags");
+    BAD((t.gates[0].results = 1 << 4, t.gates[0].flags = KVM_GM_GATE_F_ASM),
+        "bad flags");
+    BAD(t.gates[0].flags = KVM_GM_GATE_F_ASM | KVM_GM_GATE_F_NORETURN,
+        "bad flags");
+    BAD(t.gates[1].flags = KVM_GM_GATE_F_FPU_END, "bad flags");
+    BAD(t.gates[5].flags = KVM_GM_GATE_F_FPU_BEGIN, "bad flags");
     BAD(t.gates[5].flags = 4, "bad flags");
     BAD(t.gates[5].flags = 3, "bad flags");
     BAD(t.gates[0].flags = KVM_GM_GATE_F_INIT, "bad flags");
@@ -775,6 +782,13 @@ static void test_seal_relocs(void)
     BAD_SEAL((s.values[GM_TEST_A_JIFFIES] = MODULE - 0x2000,
               s.t.relocs[1].addend = 0x1008 - 4), EINVAL,
              "points to a sealed page");
+    BAD_SEAL((s.t.anchors[GM_TEST_A_JIFFIES].kind = GM_ANCHOR_PERCPU,
+              s.values[GM_TEST_A_JIFFIES] = GM_PERCPU_REACH), EINVAL,
+             "relocation of .text+0x20 against jiffies at 0x200000 is not to "
+             "per-CPU data");
+    BAD_SEAL((s.t.anchors[GM_TEST_A_JIFFIES].kind = GM_ANCHOR_PERCPU,
+              s.values[GM_TEST_A_JIFFIES] = -8), EINVAL,
+             "is not to per-CPU data");
     BAD_SEAL((s.t.relocs[2].type = GM_RELOC_32), EINVAL, "overflows");
     BAD_SEAL((s.t.relocs[2].addend = 0x7fffffffffffffff), EINVAL,
              "overflows");
