@@ -13,6 +13,7 @@ static const char * const gm_state_names[] = {
 	[GM_ACT_INSIDE]	= "inside",
 	[GM_ACT_OUT]	= "out",
 	[GM_ACT_EVENT]	= "event",
+	[GM_ACT_LOST]	= "lost",
 };
 
 static void gm_show_seal(struct seq_file *m, struct gm_seal *seal)
