@@ -24,6 +24,7 @@ extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], k
 extern const char text_null[], text_jump[], text_args[], text_identity[];
 extern const char out[], out_indirect[], out_args[], out_return[], out_fpu_begin[];
 extern const char out_fpu_end[], out_asm[], out_noreturn[];
+extern const char text_out_window_first[], text_out_window_second[];
 extern const char text_out_window_return[], text_read_private[], text_read_constant[];
 extern const char text_count[], text_write_private[];
 
@@ -81,11 +82,16 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 	memset(module->content[REGION_DATA], 0xda, PAGE);
 	module->arg.policy = setup->policy;
 	if (setup->window) {
-		module->frames[0] = (struct kvm_gm_frame) {
-			.ret = text + (text_out_window_return - victim_text),
-			.size = 72, .window = 16, .window_len = 32,
+		const char *const returns[] = {
+			text_out_window_first, text_out_window_second, text_out_window_return,
 		};
-		module->arg.nr_frames = 1;
+
+		for (i = 0; i < sizeof(returns) / sizeof(returns[0]); i++)
+			module->frames[i] = (struct kvm_gm_frame) {
+				.ret = text + (returns[i] - victim_text),
+				.size = 80, .window = 16, .window_len = 32,
+			};
+		module->arg.nr_frames = i;
 	}
 	/* The guest's loader left its own copy: of no use to anybody. */
 	memset(vm.memory + MODULES + window * WINDOW, 0xf4, MODULE_PAGES * PAGE);

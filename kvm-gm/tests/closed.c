@@ -144,6 +144,23 @@ static void quarantine_others(const struct attack *attack)
 	victim_is_gone();
 }
 
+/* That too many threads enter is no reason to let nobody in. */
+static void quarantine_not_at_limit(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .activations = 2, .policy = QUARANTINE });
+	for (i = 0; i < 2; i++)
+		call_out(cpu, STACK(i));
+	call_gate(cpu, GATE_NULL, SP - 0x100, 0, 0, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_NULL, gate_va(GATE_NULL), SP - 0x100,
+			 .module = &victim, .policy = KVM_GM_POLICY_INJECT);
+	expect_equal("flags", query(1).flags, 0);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), STACK(0));
+	expect_halt(cpu, kernel_va(kernel_halt));
+}
+
 static void quarantine_is_over(const struct attack *attack)
 {
 	(void)attack;
@@ -182,6 +199,25 @@ static void unsealed_inside(const struct attack *attack)
 	expect_equal("flags", query(1).flags, KVM_GM_QUERY_F_ENDED);
 	expect_event(cpu, GP_VECTOR, 0, STACK(0));
 	expect_event(cpu2, GP_VECTOR, 0, STACK(1));
+}
+
+/* An exception of the module's own goes with it: one #GP, not two exceptions. */
+static void unsealed_with_exception(const struct attack *attack)
+{
+	struct kvm_vcpu_events events;
+
+	(void)attack;
+	start();
+	spin(cpu, SP, false);
+	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	events.exception.injected = 1;
+	events.exception.nr = NP_VECTOR;
+	events.exception.has_error_code = 1;
+	events.exception.error_code = 0x77;
+	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	unseal();
+	victim_is_gone();
+	expect_event(cpu, GP_VECTOR, 0, SP);
 }
 
 /* While vCPUs are still on their way out, the id is not given out again. */
@@ -460,6 +496,19 @@ static void svme_by_userspace(const struct attack *attack)
 	expect_equal("EFER", vcpu_sregs(cpu).efer, 0xd00);
 }
 
+static void svme_by_msr(const struct attack *attack)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = EFER, .data = 0xd00 | EFER_SVME } };
+
+	(void)attack;
+	start();
+	expect_equal("MSRs that KVM_SET_MSRS sets", ioctl(cpu->fd, KVM_SET_MSRS, &msrs), 0);
+	expect_equal("EFER", vcpu_sregs(cpu).efer, 0xd00);
+}
+
 const struct attack closed_attacks[] = {
 	{ "policy-stop", 7, "a write to text, policy stop: again each time that it goes on",
 	  stop_outside, NULL },
@@ -471,11 +520,15 @@ const struct attack closed_attacks[] = {
 	  quarantine_inside, NULL },
 	{ "policy-quarantine-others", 7, "the same with two vCPUs inside: they leave, scrubbed",
 	  quarantine_others, NULL },
+	{ "policy-quarantine-limit", 7, "too many threads, policy quarantine: limit, and no quarantine",
+	  quarantine_not_at_limit, NULL },
 	{ "policy-quarantine-over", 7, "a quarantined module sealed anew: it works",
 	  quarantine_is_over, NULL },
 	{ "flood", 7, "1000 violations: each reported", flood, NULL },
 	{ "unseal-inside", 7, "an unseal with two vCPUs inside: they leave, scrubbed",
 	  unsealed_inside, NULL },
+	{ "unseal-exception", 7, "an unseal with an exception pending inside: #GP, and nothing else",
+	  unsealed_with_exception, NULL },
 	{ "seal-inside", 7, "the same, and sealed anew before one has left: it gets another id",
 	  sealed_again_while_inside, NULL },
 	{ "unseal-in-call", 7, "an in-call after an unseal: the gate is none",
@@ -512,5 +565,6 @@ const struct attack closed_attacks[] = {
 	{ "svme", 7, "the guest enables nested virtualization: #GP", svme_by_guest, NULL },
 	{ "svme-userspace", 7, "userspace enables nested virtualization: EINVAL",
 	  svme_by_userspace, NULL },
+	{ "svme-msr", 7, "the same by KVM_SET_MSRS: refused", svme_by_msr, NULL },
 	{}
 };

@@ -4,6 +4,7 @@
  * through another mapping, DMA, KVM's own writes or a change of its memory.
  */
 #include <err.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -283,6 +284,29 @@ static void mapped_before(const struct attack *attack)
 	expect_intact();
 }
 
+#ifndef KVM_PRE_FAULT_MEMORY		/* Linux 6.11 */
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+#define KVM_PRE_FAULT_MEMORY	_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
+
+/* Pages are mapped by faults that are looked at, and by nothing else. */
+static void mapped_ahead(const struct attack *attack)
+{
+	struct kvm_pre_fault_memory range = { .size = PAGE };
+
+	(void)attack;
+	start();
+	range.gpa = region_gpa(REGION_TEXT);
+	expect_equal("KVM_PRE_FAULT_MEMORY", ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range), -1);
+	expect_equal("its error", errno, EOPNOTSUPP);
+	expect_intact();
+}
+
 /* What a seal gives back is the guest's own copy, not what was sealed. */
 static void after_unseal(const struct attack *attack)
 {
@@ -348,6 +372,7 @@ const struct attack code_attacks[] = {
 	  mapped_before, &(const uint64_t){ 64 } },
 	{ "mapped-before-large", 4, "large mappings from before the seal: write",
 	  mapped_before, &(const uint64_t){ 512 } },
+	{ "mapped-ahead", 4, "KVM_PRE_FAULT_MEMORY: EOPNOTSUPP", mapped_ahead, NULL },
 	{ "unsealed", 4, "an unseal: the guest has its own copy, not what was sealed",
 	  after_unseal, NULL },
 	{}

@@ -15,6 +15,7 @@
 #define SECRET(i)	(0x5ec2e700UL + (i))
 
 extern const char kernel_write[], text_write[], text_read[], text_out[], text_out_window[];
+extern const char text_out_window_twice[];
 extern const char text_write_private[], text_read_private[], text_write_constant[];
 extern const char text_write_text[], kernel_callee[];
 
@@ -126,7 +127,7 @@ static void mirror_overwritten(const struct attack *attack)
 /* Where the window of text_out_window() is: in the middle of its 64 bytes. */
 static uint64_t window_va(void)
 {
-	return private_sp() - 72 + 16;
+	return private_sp() - 80 + 16;
 }
 
 static void windows(const struct attack *attack)
@@ -168,6 +169,27 @@ static void window_of_another(const struct attack *attack)
 	expect_out_call(cpu, SP);
 	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
 	expect_equal("sum", expect_return(cpu), 4 * SECRET(1));
+}
+
+/* The kernel may write at any time, also while the thread is inside: that is kept. */
+static void window_written_meanwhile(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .window = true });
+	call_text(cpu, text_out_window_twice, SP, VA_ABSENT, 0);
+	expect_out_call(cpu, SP);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	/* The module has written the first of four words since, the kernel the second. */
+	kernel_stores(cpu, window_va() + 8, 7);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	kernel_at(cpu, gate_va(GATE_RESUME), SP);
+	expect_out_call(cpu, SP);
+	expect_equal("what the module wrote", kernel_loads(cpu, window_va()), SECRET(2));
+	expect_equal("what the kernel wrote", kernel_loads(cpu, window_va() + 8), 7);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
+	expect_equal("sum", expect_return(cpu), SECRET(2) + 7 + 2 * SECRET(1));
 }
 
 /* A call from a frame that the image does not know cannot be made. */
@@ -246,6 +268,8 @@ const struct attack data_attacks[] = {
 	  windows, &(const bool){ true } },
 	{ "window-of-another", 5, "what another thread left in a window: overwritten",
 	  window_of_another, NULL },
+	{ "window-meanwhile", 5, "a write to a window while the thread is inside: kept",
+	  window_written_meanwhile, NULL },
 	{ "unknown-frame", 5, "a call out from a frame that the image does not know: frame",
 	  unknown_frame, NULL },
 	{ "steal-time", 5, "KVM's steal time aimed at private data: the guest's copy changes",

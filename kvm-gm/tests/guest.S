@@ -251,8 +251,7 @@ text_out_indirect:			/* to RSI */
 	pop %rcx
 	ret
 
-	.globl text_out_window
-text_out_window:			/* 32 shared bytes in the middle of 64 */
+	.macro window_frame		/* 32 shared bytes in the middle of 64 */
 	sub $72,%rsp
 	mov $SECRET(1),%rax
 	mov %rax,(%rsp)
@@ -264,10 +263,31 @@ text_out_window:			/* 32 shared bytes in the middle of 64 */
 	mov %rax,48(%rsp)
 	mov %rax,56(%rsp)
 	lea 16(%rsp),%rdi
+	.endm
+
+	.globl text_out_window_twice
+text_out_window_twice:			/* a word written between the two; (RSI) may fault */
+	push %rbx
+	mov %rsi,%rbx
+	window_frame
+	call out
+	.globl text_out_window_first
+text_out_window_first:
+	movq $SECRET(2),16(%rsp)
+	mov (%rbx),%rax
+	call out
+	.globl text_out_window_second
+text_out_window_second:
+	jmp 1f
+
+	.globl text_out_window
+text_out_window:
+	push %rbx
+	window_frame
 	call out
 	.globl text_out_window_return
 text_out_window_return:
-	mov $SECRET(1),%rcx
+1:	mov $SECRET(1),%rcx
 	cmp %rcx,(%rsp)
 	jne wrong
 	cmp %rcx,8(%rsp)
@@ -281,6 +301,7 @@ text_out_window_return:
 	add 32(%rsp),%rax
 	add 40(%rsp),%rax
 	add $72,%rsp
+	pop %rbx
 	ret
 
 	.globl text_vectors

@@ -14,15 +14,17 @@ REFUSED("policy", "an unknown policy", EINVAL, m->arg.policy = KVM_GM_POLICY_QUA
 REFUSED("generation", "a generation of its own", EINVAL, m->arg.generation = 1)
 
 REFUSED("stack-pages-none", "stacks of no pages", EINVAL, m->arg.stack_pages = 0)
-REFUSED("stack-pages-guard", "stacks of nothing but a guard page", EINVAL, m->arg.stack_pages = 1)
-REFUSED("stack-pages-many", "stacks of 17 pages", EINVAL, m->arg.stack_pages = 17)
+REFUSED("stack-pages-guard", "stacks of nothing but a guard page", EINVAL,
+	m->arg.stack_pages = 1)
+REFUSED("stack-pages-many", "stacks of 17 pages", EINVAL,
+	m->regions[REGION_STACK].nr_pages = m->arg.stack_pages = 17)
 REFUSED("stack-pages-odd", "a stack region that is no multiple of a stack", EINVAL,
 	m->arg.stack_pages = 3)
 REFUSED("stack-pages-all", "stacks of more pages than the region has", EINVAL,
 	m->regions[REGION_STACK].nr_pages = 8; m->arg.stack_pages = 16)
 REFUSED("stack-missing", "no stacks", EINVAL, m->arg.nr_regions--)
 REFUSED("stack-twice", "two stack regions", EINVAL,
-	m->regions[REGION_DATA].kind = KVM_GM_REGION_STACK)
+	m->regions[REGION_DATA] = m->regions[REGION_STACK]; m->regions[REGION_DATA].va += MIB)
 
 REFUSED("regions-none", "no regions", EINVAL, m->arg.nr_regions = 0)
 REFUSED("regions-many", "too many regions", E2BIG, m->arg.nr_regions = KVM_GM_MAX_REGIONS + 1)
@@ -134,12 +136,12 @@ REFUSED("ret-outside", "the RET in the kernel", EINVAL, m->arg.ret = VA_KERNEL)
 REFUSED("frames-many", "too many frames", E2BIG, m->arg.nr_frames = KVM_GM_MAX_FRAMES + 1)
 REFUSED("frames-pointer", "frames at a bad address", EFAULT, m->arg.frames = BAD_POINTER)
 REFUSED("frames-same", "two frames of one call", EINVAL,
-	m->frames[1] = m->frames[0]; m->arg.nr_frames = 2)
+	m->frames[1] = m->frames[0])
 REFUSED("frames-unsorted", "frames out of order", EINVAL,
-	m->frames[1] = m->frames[0]; m->frames[1].ret--; m->arg.nr_frames = 2)
+	m->frames[1].ret = m->frames[0].ret - 1)
 REFUSED("frame-unaligned", "a frame of half a word", EINVAL, m->frames[0].size += 4)
 REFUSED("frame-large", "a frame as large as the stack", EINVAL, m->frames[0].size = PAGE)
-REFUSED("frame-window", "a window that leaves its frame", EINVAL, m->frames[0].window_len = 57)
+REFUSED("frame-window", "a window that leaves its frame", EINVAL, m->frames[0].window_len = 65)
 REFUSED("frame-window-wraps", "a window that leaves its frame by far", EINVAL,
 	m->frames[0].window = 0xffff; m->frames[0].window_len = 0xffff)
 REFUSED("frame-outside", "a frame of a call in the kernel", EINVAL, m->frames[0].ret = VA_KERNEL)
