@@ -13,18 +13,21 @@ GUEST_MODULES = ("dummy", "pktgen")
 OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
                   r"unable to handle|invalid opcode|soft lockup|stall")
 
+COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
+                "random.trust_cpu=on cryptomgr.notests audit=0")
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
 class Boot:
     """How a guest is started; tests that name the same one share it."""
 
-    def __init__(self, name, device=True, cpus=2, memory=384, policy="inject"):
+    def __init__(self, name, device=True, cpus=2, memory=384, policy="inject", kexec=False):
         self.name = name
         self.device = device
         self.cpus = cpus
         self.memory = memory
         self.policy = policy
+        self.kexec = kexec	# the guest has its kernel and initramfs, to start again
 
 
 class Guest:
@@ -60,6 +63,15 @@ class Guest:
                 archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
         path = os.path.join(self.outer.run, "l2-initramfs")
         archive.write(path)
+        if self.boot.kexec:
+            # The kernel unpacks one archive after the other.
+            more = cpio.Archive()
+            more.copy("bin/gm-kexec", self.config.built("guest", "gm-kexec"))
+            more.copy("kexec/kernel", self.config.kernel_image, 0o644)
+            more.copy("kexec/initramfs", path, 0o644)
+            more.write(path + "-kexec")
+            with open(path, "ab") as stream, open(path + "-kexec", "rb") as second:
+                stream.write(second.read())
         return path
 
     def _command(self):
@@ -70,8 +82,7 @@ class Guest:
                    "-m", str(boot.memory), "-nodefaults", "-display", "none",
                    "-no-reboot", "-kernel", config.kernel_image,
                    "-initrd", self._initramfs(),
-                   "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off "
-                              "nowatchdog random.trust_cpu=on cryptomgr.notests audit=0"]
+                   "-append", COMMAND_LINE]
         for folder in config.qemu_data:
             command += ["-L", folder]
         for name in ("l2-console", "l2-shell", "l2-hmp", "l2-qmp"):

@@ -15,6 +15,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("guarded-1cpu", cpus=1),
     Boot("guarded-stop", policy="stop"),
     Boot("guarded-quarantine", policy="quarantine"),
+    Boot("guarded-kexec", memory=512, kexec=True),
     Boot("plain", device=False),
 )}
 

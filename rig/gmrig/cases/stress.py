@@ -7,6 +7,7 @@ import time
 
 from ..attacks import Attacker
 from ..case import case, expect, expect_equal
+from ..guest import COMMAND_LINE
 from ..life import CROSSINGS, MODULE, Life
 
 PAIRS = (("in-call", "out-return"), ("out-call", "in-return"), ("event-exit", "resume"))
@@ -215,6 +216,33 @@ def stress_reset(bench):
     expect_equal("violations", life.violations(), 0)
     cut = [f"{enter} {first[enter] - first[leave]}" for enter, leave in PAIRS]
     bench.note("the reset cut short: " + ", ".join(cut))
+    life.unload()
+
+
+@case
+def stress_kexec(bench):
+    # The next kernel finds the machine as the first one left it, packets in
+    # flight and all, and is told nothing of modules.
+    guest = bench.guest
+    life = sealed(bench)
+    traffic = Traffic(life, ("dummy0", "dummy1"))
+    traffic.start(0)
+    traffic.flows()
+    guest.shell.channel.clear()
+    guest.shell.channel.send(f"gm-kexec /kexec/kernel /kexec/initramfs '{COMMAND_LINE}'\n"
+                             .encode())
+    event = guest.qmp.wait_event("GM_UNSEALED", 60)
+    expect_equal("reason of GM_UNSEALED", event["data"]["reason"], "kexec")
+    guest.shell.ready(120)
+    guest.console_added()
+    module = life.module()
+    expect_equal("state, pages, activations",
+                 (module["state"], module["sealed-pages"], module["activations"]),
+                 ("unsealed", 0, 0))
+
+    life.load()
+    life.use()
+    expect_equal("violations", life.violations(), 0)
     life.unload()
 
 
