@@ -165,6 +165,8 @@ static void window_of_another(const struct attack *attack)
 	expect_halt(cpu, kernel_va(kernel_write) + 3);
 	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
 	expect_equal("sum", expect_return(cpu), 0xbad + 3 * SECRET(1));
+	kernel_stores(cpu, window_va() + 8, 0xbad);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
 	call_text(cpu, text_out_window, SP, 0, 0);
 	expect_out_call(cpu, SP);
 	kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);

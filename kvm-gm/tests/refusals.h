@@ -39,7 +39,8 @@ REFUSED("region-largest", "a region of as many pages as a number can say", E2BIG
 REFUSED("pages-many", "too many pages in all", E2BIG,
 	m->regions[REGION_DATA].nr_pages = KVM_GM_MAX_PAGES - 4;
 	m->regions[REGION_DATA].va = m->va + 64 * PAGE)
-REFUSED("region-unaligned", "a region within a page", EINVAL, m->regions[REGION_DATA].va += 8)
+REFUSED("region-unaligned", "a region within a page", EINVAL,
+	m->regions[REGION_DATA].va += MIB + 8)
 REFUSED("region-user", "a region in user space", EINVAL, m->regions[REGION_DATA].va = VA_USER)
 REFUSED("region-not-canonical", "a region at no address", EINVAL,
 	m->regions[REGION_DATA].va = 1ULL << 47)
