@@ -39,6 +39,7 @@ help:
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
+	@echo 'fuzz-gmcc        fuzz gmcc: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each fuzzer'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
@@ -113,6 +114,9 @@ check-gmcc-corpus: gmcc
 mutants: qemu guest images raw-attacks
 	$(RIG) mutants $(M)
 
+fuzz-gmcc: configured
+	$(MAKE) -C gmcc O=$(B)/gmcc fuzz
+
 quick: kvm-gm raw-attacks
 	$(RIG) test $(T)
 
@@ -164,6 +168,6 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check check-attacks check-gmcc-corpus bench-idle-cost bench-crossing configured kvm-gm \
+.PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc guest images raw-attacks run-demo run-check run-check-attacks \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

@@ -132,7 +132,7 @@ static void sections(struct border *b)
 
 void border_read(struct border *b, const char *file, const uint8_t *data, size_t size)
 {
-	struct vimg v = { .file = file, .data = data };
+	struct vimg v = { .file = file, .data = data, .all_privileges = true };
 
 	memset(b, 0, sizeof(*b));
 	b->file = file;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 #define HYPERCALL	0x0f, 0x01, 0xd9	/* vmmcall */
 #define UD2		0x0f, 0x0b
@@ -101,6 +102,13 @@ struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 	}
 	if (f->gate)
 		return f->gate;
+	/* Init and exit are entries by their nature: gates_init() asks first. */
+	if ((from != s || from_off != off) && !policy_entry(o, f->name)) {
+		refuse(o, from, from_off,
+		       "the address of %s is given away, but the policy does not name it as an entry.",
+		       f->name);
+		return NULL;
+	}
 	g = f->gate = xalloc(sizeof(*g));
 	g->sec = f->entry ? f->entry->sec : s;
 	g->off = f->entry ? f->entry->value : off;
@@ -218,8 +226,8 @@ void gates_init(struct obj *o)
 	o->s_stubs = obj_section(o, GM_SECTION_STUBS, SHT_PROGBITS, flags, 0);
 	o->s_stubs->role = ROLE_TEXT;
 	o->s_stacks = obj_section(o, GM_SECTION_STACKS, SHT_NOBITS, SHF_ALLOC | SHF_WRITE,
-				  (uint64_t)o->opt->stacks *
-					  (o->opt->stack_pages + GM_STACK_GUARD) * GM_PAGE);
+				  (uint64_t)o->stacks *
+					  (o->stack_pages + GM_STACK_GUARD) * GM_PAGE);
 	o->s_stacks->role = ROLE_STACK;
 	o->s_anchors = obj_section(o, GM_SECTION_ANCHORS, SHT_PROGBITS, SHF_ALLOC, 0);
 	o->s_anchors->align = 8;

@@ -166,6 +166,10 @@ void glue_init(struct obj *o)
 {
 	const uint64_t flags = SHF_ALLOC | SHF_EXECINSTR;
 
+	glue = guest = (struct code){ 0 };
+	known = NULL;
+	nr_known = nr_returns = 0;
+	trap_tail = return_thunk = NULL;
 	o->s_glue = obj_section(o, GM_SECTION_GLUE, SHT_PROGBITS, flags, 0);
 	o->s_glue->role = ROLE_TEXT;
 	o->s_guest = obj_section(o, GM_SECTION_GUEST, SHT_PROGBITS, flags, 0);

@@ -207,10 +207,14 @@ struct frame {
 	uint16_t window, window_len;
 };
 
+#define MAX_STACKS	256
+#define MAX_STACK_PAGES	8
+
 struct options {
 	const char *out;
 	const char *btf;
-	unsigned int stacks, stack_pages;
+	const char *policy;	/* file, NULL: the defaults */
+	unsigned int stacks, stack_pages;	/* 0: by the policy, or the defaults */
 };
 
 struct obj {
@@ -218,6 +222,8 @@ struct obj {
 	const char *name;	/* the module's, from .modinfo */
 	uint8_t id[GM_ID_LEN];
 	const struct options *opt;
+	struct policy *policy;
+	unsigned int stacks, stack_pages;
 
 	struct sec **secs;
 	size_t nr_secs;
@@ -459,5 +465,9 @@ int cmd_guard(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_build(int argc, char **argv);
+/* driver.c: as kbuild calls them */
+int cmd_cc(int argc, char **argv);
+int cmd_ld(int argc, char **argv);
 
 #endif /* GMCC_H */

@@ -14,18 +14,24 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 /* Of a module's name, as QEMU takes it. */
 #define NAME_CHARACTERS	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
+#define DEFAULT_STACKS		32
+#define DEFAULT_STACK_PAGES	2
+
 static const char help[] =
-"Usage: gmcc guard [-o OUT] [--stacks N] [--stack-pages N] [--btf FILE] MODULE\n"
+"Usage: gmcc guard [-o OUT] [--policy FILE] [--stacks N] [--stack-pages N]\n"
+"                  [--btf FILE] MODULE\n"
 "\n"
 "Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image.\n"
 "\n"
 "  -o, --output OUT     write OUT instead of NAME.gm.ko in the current directory\n"
 "      --stacks N       private stacks, so activations at once (1..256, default 32)\n"
 "      --stack-pages N  pages of each private stack (1..8, default 2)\n"
+"      --policy FILE    what may be an entry, private, shared, privileged (TOML)\n"
 "      --btf FILE       take prototypes of kernel functions from FILE's BTF\n"
 "                       (a vmlinux or /sys/kernel/btf/vmlinux)\n"
 "  -q, --quiet          no summary\n"
@@ -49,7 +55,8 @@ static const char *module_name(const struct obj *o)
 
 static void identify(struct obj *o, const uint8_t *data, size_t size)
 {
-	char *what = xasprintf("gmcc " GMCC_VERSION " %u %u", o->opt->stacks, o->opt->stack_pages);
+	char *what = xasprintf("gmcc " GMCC_VERSION " %u %u %s", o->stacks, o->stack_pages,
+			       policy_text(o));
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 	if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
@@ -102,8 +109,8 @@ static void rewrite(struct obj *o)
 static void summary(const struct obj *o, const char *out)
 {
 	printf("%s: module %s, %zu in-call gates, %zu out-call stubs, %zu call frames, %u stacks of %u pages\n",
-	       out, o->name, o->nr_gates, o->nr_stubs, o->nr_frames, o->opt->stacks,
-	       o->opt->stack_pages);
+	       out, o->name, o->nr_gates, o->nr_stubs, o->nr_frames, o->stacks,
+	       o->stack_pages);
 	for (size_t i = 1; i < o->nr_secs; i++) {
 		const struct sec *s = o->secs[i];
 
@@ -152,8 +159,14 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 
 	o->opt = opt;
 	o->name = module_name(o);
+	o->policy = policy_read(opt->policy);
+	policy_notes(o);
+	o->stacks = opt->stacks ? opt->stacks : o->policy->stacks ? o->policy->stacks : DEFAULT_STACKS;
+	o->stack_pages = opt->stack_pages ? opt->stack_pages :
+			 o->policy->stack_pages ? o->policy->stack_pages : DEFAULT_STACK_PAGES;
 	identify(o, data, size);
 	sections_classify(o);
+	policy_check(o);
 	convert(o);
 	rewrite(o);
 	seal_sections(o);
@@ -172,12 +185,13 @@ int cmd_guard(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "stacks", required_argument, NULL, 's' },
 		{ "stack-pages", required_argument, NULL, 'p' },
+		{ "policy", required_argument, NULL, 'P' },
 		{ "btf", required_argument, NULL, 'b' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static struct options opt = { .stacks = 32, .stack_pages = 2 };
+	static struct options opt;
 	bool quiet = false;
 	uint8_t *data;
 	struct obj *o;
@@ -191,10 +205,13 @@ int cmd_guard(int argc, char **argv)
 			opt.out = optarg;
 			break;
 		case 's':
-			opt.stacks = number("--stacks", optarg, 256);
+			opt.stacks = number("--stacks", optarg, MAX_STACKS);
 			break;
 		case 'p':
-			opt.stack_pages = number("--stack-pages", optarg, 8);
+			opt.stack_pages = number("--stack-pages", optarg, MAX_STACK_PAGES);
+			break;
+		case 'P':
+			opt.policy = optarg;
 			break;
 		case 'b':
 			opt.btf = optarg;

@@ -268,8 +268,8 @@ void manifest_size(struct obj *o)
 	struct gm_manifest m = {
 		.magic = GM_MANIFEST_MAGIC,
 		.version = GM_MANIFEST_VERSION,
-		.stack_pages = o->opt->stack_pages + GM_STACK_GUARD,
-		.nr_stacks = o->opt->stacks,
+		.stack_pages = o->stack_pages + GM_STACK_GUARD,
+		.nr_stacks = o->stacks,
 		.trampoline_region = o->s_gates->region,
 		.trampoline_offset = GATE_TRAMPOLINE_OFFSET,
 		.ret_region = o->s_gates->region,

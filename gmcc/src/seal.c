@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 /* Names that the loader would put into memory that it frees after init. */
 static const char *core_name(const struct sec *s)
@@ -49,13 +50,23 @@ static void pad(struct sec *s, uint8_t fill)
 	s->entsize = 0;
 }
 
+/* Private, by the policy or because nothing gives an address in it away. */
+static bool is_private(const struct obj *o, const struct sec *s)
+{
+	enum policy_data want = policy_data(o, s);
+
+	if (want == POLICY_PRIVATE && s->escapes)
+		refuse(o, s->escape_sec, s->escape_off,
+		       "gives an address in %s away, which the policy wants private.", s->name);
+	return want != POLICY_SHARED && s->size && !s->escapes && (s->used_by_text || want == POLICY_PRIVATE);
+}
+
 void seal_sections(struct obj *o)
 {
 	for (size_t i = 1; i < o->nr_secs; i++) {
 		struct sec *s = o->secs[i];
 
-		if (section_is_data(s) && s->role == ROLE_KEEP && s->used_by_text &&
-		    !s->escapes && s->size)
+		if (section_is_data(s) && s->role == ROLE_KEEP && is_private(o, s))
 			s->role = ROLE_DATA;
 		if (s->role == ROLE_TEXT || s->role == ROLE_RODATA || s->role == ROLE_DATA ||
 		    (section_is_data(s) && s->used_by_text))

@@ -105,8 +105,8 @@ static uint8_t *make_signature(const char *file, const uint8_t *data, size_t siz
 }
 
 /* The image, its signature, and what tells the loader that one is there. */
-static void write_appended(const char *out, const uint8_t *data, size_t size, const uint8_t *sig,
-			   size_t sig_size)
+static uint8_t *append(const uint8_t *data, size_t size, const uint8_t *sig, size_t sig_size,
+		       size_t *signed_size)
 {
 	struct module_signature ms = { .id_type = ID_PKCS7, .sig_len = htonl(sig_size) };
 	uint8_t *all = xalloc(size + sig_size + sizeof(ms) + MARKER_LEN);
@@ -115,7 +115,38 @@ static void write_appended(const char *out, const uint8_t *data, size_t size, co
 	memcpy(all + size, sig, sig_size);
 	memcpy(all + size + sig_size, &ms, sizeof(ms));
 	memcpy(all + size + sig_size + sizeof(ms), MARKER, MARKER_LEN);
-	write_output(out, all, size + sig_size + sizeof(ms) + MARKER_LEN);
+	*signed_size = size + sig_size + sizeof(ms) + MARKER_LEN;
+	return all;
+}
+
+static uint8_t *detached(const char *file, const uint8_t *data, size_t size, const char *key_name,
+			 const char *cert_file, bool embed, size_t *sig_size)
+{
+	X509 *cert = read_cert(cert_file);
+	EVP_PKEY *key = signkey_read(key_name);
+	uint8_t *sig;
+	size_t old;
+
+	signature_find(data, size, &old);
+	if (old)
+		die(file, "signed already. Sign the image that `gmcc guard' wrote.");
+	if (size > INT32_MAX)
+		die(file, "too large to sign.");
+	if (X509_check_private_key(cert, key) != 1)
+		die(cert_file, "does not belong to the key %s. Give the pair.", key_name);
+	sig = make_signature(file, data, size, cert, key, embed, sig_size);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return sig;
+}
+
+uint8_t *sign_bytes(const char *file, const uint8_t *data, size_t size, const char *key,
+		    const char *cert, bool embed, size_t *signed_size)
+{
+	size_t sig_size;
+	const uint8_t *sig = detached(file, data, size, key, cert, embed, &sig_size);
+
+	return append(data, size, sig, sig_size, signed_size);
 }
 
 struct sign_options {
@@ -125,26 +156,16 @@ struct sign_options {
 
 static void sign(const struct sign_options *o)
 {
-	X509 *cert = read_cert(o->cert);
-	EVP_PKEY *key = signkey_read(o->key);
-	size_t size, sig_size, old;
-	uint8_t *data, *sig;
+	size_t size, n;
+	uint8_t *data = read_input(o->in, &size);
 
-	data = read_input(o->in, &size);
-	signature_find(data, size, &old);
-	if (old)
-		die(o->in, "signed already. Sign the image that `gmcc guard' wrote.");
-	if (size > INT32_MAX)
-		die(o->in, "too large to sign.");
-	if (X509_check_private_key(cert, key) != 1)
-		die(o->cert, "does not belong to the key %s. Give the pair.", o->key);
-	sig = make_signature(o->in, data, size, cert, key, o->embed, &sig_size);
-	if (!o->detached)
-		write_appended(o->out ? o->out : o->in, data, size, sig, sig_size);
-	else
-		write_output(o->out ? o->out : xasprintf("%s.p7s", o->in), sig, sig_size);
-	X509_free(cert);
-	EVP_PKEY_free(key);
+	if (o->detached) {
+		data = detached(o->in, data, size, o->key, o->cert, o->embed, &n);
+		write_output(o->out ? o->out : xasprintf("%s.p7s", o->in), data, n);
+	} else {
+		data = sign_bytes(o->in, data, size, o->key, o->cert, o->embed, &n);
+		write_output(o->out ? o->out : o->in, data, n);
+	}
 }
 
 int cmd_sign(int argc, char **argv)

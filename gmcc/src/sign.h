@@ -4,6 +4,7 @@
 #define GMCC_SIGN_H
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,10 @@ EVP_PKEY *signkey_read(const char *where);
 const char *keyring_check(const char *keyring, const uint8_t *data, size_t size,
 			  const uint8_t *sig, size_t sig_size, const char **signer);
 
-/* sign.c: ends the run with OpenSSL's own reason */
+/* sign.c: an image with its signature appended; ends the run if that cannot be */
+uint8_t *sign_bytes(const char *file, const uint8_t *data, size_t size, const char *key,
+		    const char *cert, bool embed, size_t *signed_size);
+/* Ends the run with OpenSSL's own reason */
 _Noreturn void die_ssl(const char *file, const char *what);
 
 #endif /* GMCC_SIGN_H */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 /* Capstone 5 calls 0f b9 by the name that Intel gives it. */
 #if CS_API_MAJOR >= 5
@@ -353,9 +354,11 @@ static void classify_insn(struct obj *o, struct sec *s, csh cs, const cs_insn *i
 			refuse(o, s, n->off, "ret that pops arguments. " USE_OTHER);
 		return;
 	}
-	if (is_privileged(cs, in) && is_guests_own(in))
+	if (!is_privileged(cs, in) || policy_privilege(o, in->mnemonic))
+		;
+	else if (is_guests_own(in))
 		n->privileged = true;
-	else if (is_privileged(cs, in))
+	else
 		refuse(o, s, n->off, "privileged instruction, %s%s%s. " USE_OTHER, in->mnemonic,
 		       in->op_str[0] ? " " : "", in->op_str);
 	if (in->id == X86_INS_LEA)

@@ -107,16 +107,17 @@ static size_t nr_printed(const struct vimg *v)
 	return v->nr_findings < MAX_FINDINGS ? v->nr_findings : MAX_FINDINGS;
 }
 
-static void print_finding(const struct vimg *v, const struct finding *f)
+void print_finding(FILE *to, const struct vimg *v, const struct finding *f)
 {
-	printf("%s: ", v->file);
+	fprintf(to, "%s: ", v->file);
 	if (f->sec) {
-		printf("%s+0x%llx", f->sec->name, (unsigned long long)f->off);
+		fprintf(to, "%s+0x%llx", f->sec->name, (unsigned long long)f->off);
 		if (f->sym)
-			printf(" (%s+0x%llx)", f->sym->name, (unsigned long long)(f->off - f->sym->value));
-		printf(": ");
+			fprintf(to, " (%s+0x%llx)", f->sym->name,
+				(unsigned long long)(f->off - f->sym->value));
+		fprintf(to, ": ");
 	}
-	printf("%s: %s\n", f->kind, f->text);
+	fprintf(to, "%s: %s\n", f->kind, f->text);
 }
 
 static void print_text(const struct vimg *v, bool quiet)
@@ -124,7 +125,7 @@ static void print_text(const struct vimg *v, bool quiet)
 	const struct proof *p = &v->proof;
 
 	for (size_t i = 0; i < nr_printed(v); i++)
-		print_finding(v, &v->findings[i]);
+		print_finding(stdout, v, &v->findings[i]);
 	if (v->nr_findings > MAX_FINDINGS)
 		printf("%s: and %zu more.\n", v->file, v->nr_findings - MAX_FINDINGS);
 	if (quiet)
@@ -142,6 +143,8 @@ static void print_text(const struct vimg *v, bool quiet)
 	printf("  %zu gates, %zu relocations as in the object\n", p->gates, p->relocs);
 	printf("  %zu call frames: %zu by following the stack, %zu by unwind data alone\n",
 	       p->frames + p->frames_orc, p->frames, p->frames_orc);
+	for (size_t i = 0; i < v->nr_requested; i++)
+		printf("  requests the privilege %s\n", v->requested[i]);
 	if (p->locations)
 		printf("  %zu places in functions are named as data\n", p->locations);
 	if (p->unreached)
@@ -163,6 +166,12 @@ static void print_json(const struct vimg *v)
 	       "\"bytes-scanned\": %zu, \"locations\": %zu, \"gates\": %zu, \"relocations\": %zu, \"frames\": %zu, "
 	       "\"frames-by-unwind-data\": %zu}", p->insns, p->unreached, p->branches,
 	       p->patterns_bytes, p->locations, p->gates, p->relocs, p->frames, p->frames_orc);
+	printf(", \"requested-privileges\": [");
+	for (size_t i = 0; i < v->nr_requested; i++) {
+		printf("%s", i ? ", " : "");
+		json_string(v->requested[i]);
+	}
+	printf("]");
 	printf(", \"nr-findings\": %zu, \"findings\": [", v->nr_findings);
 	for (size_t i = 0; i < nr_printed(v); i++) {
 		const struct finding *f = &v->findings[i];

@@ -106,6 +106,9 @@ struct vimg {
 
 	const char *const *allow;	/* mnemonics that the policy allows */
 	size_t nr_allow;
+	const char **requested;		/* mnemonics that the image requests */
+	size_t nr_requested;
+	bool all_privileges;		/* find even what is requested or allowed */
 
 	struct finding *findings;
 	size_t nr_findings;
@@ -115,6 +118,8 @@ struct vimg {
 /* verify.c */
 void finding(struct vimg *v, const char *kind, const struct vsec *s, uint64_t off,
 	     const char *fmt, ...) PRINTF(5, 6);
+
+void print_finding(FILE *to, const struct vimg *v, const struct finding *f);
 
 /* verify_elf.c: false if there is no point in going on */
 bool verify_elf(struct vimg *v);

@@ -12,8 +12,8 @@
 
 #include "verify.h"
 
-#define MAX_STACK_PAGES	16	/* QEMU's limits */
-#define MAX_ANCHORS	65536
+#define QEMU_STACK_PAGES	16	/* QEMU's limits */
+#define MAX_ANCHORS		65536
 
 const char *vstring(const struct vimg *v, uint32_t off)
 {
@@ -238,7 +238,7 @@ bool verify_regions(struct vimg *v)
 	if (all > KVM_GM_MAX_PAGES)
 		finding(v, "region", manifest(v), 0, "%llu sealed pages, more than %d.",
 			(unsigned long long)all, KVM_GM_MAX_PAGES);
-	if (!m->nr_stacks || m->stack_pages <= GM_STACK_GUARD || m->stack_pages > MAX_STACK_PAGES ||
+	if (!m->nr_stacks || m->stack_pages <= GM_STACK_GUARD || m->stack_pages > QEMU_STACK_PAGES ||
 	    pages[KVM_GM_REGION_STACK] != (uint64_t)m->nr_stacks * m->stack_pages)
 		finding(v, "region", manifest(v), offsetof(struct gm_manifest, stack_pages),
 			"%u stacks of %u pages, but %llu pages of stack.", m->nr_stacks, m->stack_pages,

@@ -1,0 +1,70 @@
+# shellcheck shell=sh disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+# Part of run: gmcc in kbuild, from sources to images. GMCC_KDIR names the kernel
+# to build against (default: the newest headers of 6.12).
+
+kdir=${GMCC_KDIR:-$(find /usr/src -mindepth 1 -maxdepth 1 -name 'linux-headers-6.12.*-amd64' 2> /dev/null | sort -V | tail -n 1)}
+# The make that runs the tests has an O of its own.
+unset MAKEFLAGS MFLAGS
+ld=$(dirname "$GMCC")/gmcc-ld
+
+# kbuild LOG [VARIABLE=VALUE...]: what the manual says, on a fresh copy.
+kbuild() {
+	log=$1
+	shift
+	make -C "$kdir" M="$tmp/module" CC="$GMCC" LD="$ld" "$@" modules > "$log" 2>&1 ||
+		{ tail -n 20 "$log"; return 1; }
+}
+
+check "as CC it is the compiler" sh -c "echo 'int f(void){return 3;}' | '$GMCC' -O2 -x c -c -o '$tmp/cc.o' - && nm '$tmp/cc.o' | grep -q ' T f'"
+fails "of which there must be one" 1 \
+	"gmcc: /none: cannot run the compiler: No such file or directory. Name it in GMCC_CC." \
+	env GMCC_CC=/none "$GMCC_SAN" -c x.c
+check "as LD it is the linker" "$ld" -r -o "$tmp/ld.o" "$tmp/cc.o"
+fails "and fails as that does" 1 "" "$ld" -r -o "$tmp/ld.o" "$tmp/none.o"
+check "build --help" "$GMCC_SAN" build --help
+fails "build with a wrong option" 2 "" "$GMCC_SAN" build --frobnicate
+fails "build without a kernel" 1 \
+	"gmcc: $tmp: no kernel to build against. Install its headers, or name another with --kernel." \
+	"$GMCC" build -k "$tmp" "$here/module"
+
+if [ -z "$kdir" ] || [ ! -e "$kdir/Makefile" ]; then
+	skip "kbuild" "no linux-headers-6.12"
+else
+	cp -r "$here/module" "$tmp/module"
+	check "builds modules by kbuild" kbuild "$tmp/log"
+	for m in gm_plain gm_noted; do
+		check "$m has a guarded image that verifies" "$GMCC_SAN" verify -q "$tmp/module/$m.gm.ko"
+		check "$m: its image is sound" "$here/check_image.py" "$tmp/module/$m.gm.ko"
+	done
+	json "an unmodified source gets the defaults" \
+		"{n for k, n in gates if k == 'in-call'} == {'gm_plain_init', 'gm_plain_exit', 'tick'} and not j['privileges']" \
+		"$tmp/module/gm_plain.gm.ko"
+	json "notes make data private" \
+		"'.data.gm_private' in [r['section'] for r in j['regions'] if r['kind'] == 'data'] and '.data.gm_shared' in [s['name'] for s in j['shared']]" \
+		"$tmp/module/gm_noted.gm.ko"
+	json "and request privileges" "j['privileges'] == [{'instruction': 'mwait', 'places': 1}]" \
+		"$tmp/module/gm_noted.gm.ko"
+
+	echo 'stacks = 7' > "$tmp/module/gm_plain.gm.toml"
+	echo 'entries = ["gm_noted_init"]' > "$tmp/module/gm_noted.gm.toml"
+	sed -i '/GM_ENTRY/d' "$tmp/module/gm_noted.c"
+	if kbuild "$tmp/log" -k > /dev/null; then
+		not_ok "a module that breaks its policy fails its build"
+	else
+		check "a module that breaks its policy fails its build" \
+			grep -q "the address of tick is given away, but the policy does not name it as an entry" "$tmp/log"
+	fi
+	check "and leaves no .ko" [ ! -e "$tmp/module/gm_noted.ko" ]
+
+	rm -r "$tmp/module"
+	cp -r "$here/module" "$tmp/module"
+	echo 'obj-m := gm_plain.o' > "$tmp/module/Kbuild"
+	echo 'stacks = 7' > "$tmp/module/gm_plain.gm.toml"
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/d.key" -out "$tmp/d.crt" -subj /CN=driver \
+		-days 2 2> /dev/null
+	check "gmcc build does the same, and signs" env GMCC_KEY="$tmp/d.key" GMCC_CERT="$tmp/d.crt" \
+		"$GMCC" build -k "$kdir" "$tmp/module"
+	check "the signature is good" "$GMCC_SAN" verify -q --keyring "$tmp/d.crt" "$tmp/module/gm_plain.gm.ko"
+	json "the policy beside the module is obeyed" "j['stacks'] == 7" "$tmp/module/gm_plain.gm.ko"
+fi
