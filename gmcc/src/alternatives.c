@@ -50,6 +50,9 @@ static const struct {
 	/* The stronger order; each alternative of rdtsc is right with it. */
 	{ FEATURE(20, 2),  0, REPLACE },		/* LFENCE_RDTSC */
 	{ FEATURE(1, 27),  0, ORIGINAL },		/* RDTSCP */
+	/* Short cuts of pv_ops' own functions, for where those are the native ones. */
+	{ FEATURE(8, 20),  ALT_NOT, ORIGINAL },		/* PVUNLOCK */
+	{ FEATURE(8, 21),  ALT_NOT, ORIGINAL },		/* VCPUPREEMPT */
 	/* A guest with 5-level paging cannot seal. */
 	{ FEATURE(16, 16), 0, ORIGINAL },		/* LA57 */
 	/* stac, clac: refused as privileged, by name. */
@@ -61,7 +64,8 @@ struct place {
 	uint64_t off;
 };
 
-static struct rel *rel_at(struct sec *s, uint64_t off)
+/* The first relocation in a range, or NULL. */
+static struct rel *rel_within(struct sec *s, uint64_t off, uint64_t len)
 {
 	size_t lo = 0, hi = s->nr_rels;
 
@@ -73,7 +77,12 @@ static struct rel *rel_at(struct sec *s, uint64_t off)
 		else
 			hi = mid;
 	}
-	return lo < s->nr_rels && s->rels[lo].off == off ? &s->rels[lo] : NULL;
+	return lo < s->nr_rels && s->rels[lo].off - off < len ? &s->rels[lo] : NULL;
+}
+
+static struct rel *rel_at(struct sec *s, uint64_t off)
+{
+	return rel_within(s, off, 1);
 }
 
 static struct place place_of(struct obj *o, struct sec *s, uint64_t off, uint64_t len)
@@ -106,7 +115,7 @@ static void replace(struct obj *o, struct place site, unsigned int site_len, str
 		    unsigned int code_len)
 {
 	struct sec *s = site.s;
-	struct rel *rels = xalloc((s->nr_rels + code.s->nr_rels + 1) * sizeof(*rels));
+	struct rel *rels;
 	size_t n = 0, i;
 
 	if (code_len > site_len)
@@ -114,6 +123,9 @@ static void replace(struct obj *o, struct place site, unsigned int site_len, str
 		    (unsigned long long)site.off);
 	memset(s->data + site.off, 0x90, site_len);
 	memcpy(s->data + site.off, code.s->data + code.off, code_len);
+	if (!rel_within(s, site.off, site_len) && !rel_within(code.s, code.off, code_len))
+		return;
+	rels = xalloc((s->nr_rels + code.s->nr_rels + 1) * sizeof(*rels));
 	for (i = 0; i < s->nr_rels && s->rels[i].off < site.off; i++)
 		rels[n++] = s->rels[i];
 	for (size_t j = 0; j < code.s->nr_rels; j++)

@@ -13,7 +13,7 @@
 
 #include "gmcc.h"
 
-#define MAX_WORDS	16
+#define MAX_WORDS	KVM_GM_MAX_STACK_WORDS
 #define ALIGNED_WORDS	6	/* of a function that aligns its frame, by guess */
 
 unsigned int pushes_before(const struct sec *s, const struct insn *call)

@@ -93,10 +93,12 @@ enum insn_kind {
 #define FLAG_ALL	0x3f
 
 /* CFA - off - gap, where the gap makes it a multiple of align (if there is one). */
+enum spot_state { SPOT_NONE, SPOT_KNOWN, SPOT_LOST };
+
 struct spot {
-	enum { SPOT_NONE, SPOT_KNOWN, SPOT_LOST } state;
-	int32_t off;
+	uint8_t state;		/* enum spot_state */
 	uint8_t align, base;	/* base: off where the gap arose, modulo align */
+	int32_t off;
 };
 
 enum sp_effect {
@@ -113,35 +115,35 @@ enum bp_effect {
 	BP_LOST,
 };
 
+/* There are many: kept small. */
 struct insn {
+	struct rel *rel;	/* of a branch */
+	struct stub *stub;	/* of a branch that leads out */
+	struct edit *edit;	/* what layout.c puts in its place */
 	uint32_t off;
+	uint32_t target;	/* of a branch without relocation */
 	uint8_t len;
 	uint8_t kind;		/* enum insn_kind */
 	uint8_t disp, imm;	/* offsets of these fields, 0: none */
 	uint8_t flags_read, flags_set;	/* FLAG_* */
-	bool privileged;	/* convert.c lets the guest do it */
-	bool pv_call;		/* call through the kernel's pv_ops */
-	bool indexed;		/* memory operand with an index register */
-	struct rel *rel;	/* of a branch */
-	struct stub *stub;	/* of a branch that leads out */
-	uint32_t target;	/* of a branch without relocation */
-	struct edit *edit;	/* what layout.c puts in its place */
-	/* Stack facts, for frames.c. */
-	bool sp_mem;		/* memory operand based on RSP */
-	bool sp_copy;		/* RSP itself is copied to another register */
-	bool canary_load;	/* loads the stack protector's canary */
-	bool canary_store;	/* stores a register just loaded so */
-	bool saves;		/* pushes a callee-saved register */
-	bool sp_write;		/* RSP is changed other than by push, pop, call */
-	bool bp_mem;		/* memory operand based on RBP */
 	uint8_t sp_effect, bp_effect;	/* enum sp_effect, enum bp_effect */
-	int32_t sp_disp;	/* of the operand based on RSP or RBP */
 	int32_t sp_imm, bp_imm;
+	int32_t sp_disp;	/* of the operand based on RSP or RBP */
+	bool privileged : 1;	/* convert.c lets the guest do it */
+	bool pv_call : 1;	/* call through the kernel's pv_ops */
+	bool indexed : 1;	/* memory operand with an index register */
+	bool sp_mem : 1;	/* memory operand based on RSP */
+	bool bp_mem : 1;	/* memory operand based on RBP */
+	bool sp_copy : 1;	/* RSP itself is copied to another register */
+	bool sp_write : 1;	/* RSP is changed other than by push, pop, call */
+	bool canary_load : 1;	/* loads the stack protector's canary */
+	bool canary_store : 1;	/* stores a register just loaded so */
+	bool saves : 1;		/* pushes a callee-saved register */
 	/* What stack.c found out, from before the instruction. */
-	struct spot sp, bp;
-	uint8_t orc_reg;
 	uint8_t gap;		/* of a call: the gap that it is for */
+	uint8_t orc_reg;
 	int16_t orc_off;
+	struct spot sp, bp;
 };
 
 struct sec {
@@ -324,17 +326,23 @@ struct sec *section_named(const struct obj *o, const char *name);
 void sections_classify(struct obj *o);
 void sections_filter_sites(struct obj *o);
 bool section_is_data(const struct sec *s);
+bool section_is_percpu(const struct sec *s);
 bool section_is_location(const struct sec *s);
 bool section_is_relative(const struct sec *s);
 bool section_is_this_module(const struct sec *s);
 
 /* text.c */
 void text_decode(struct obj *o, struct sec *s);
+/* Hypercall bytes across two instructions are parted by a nop (edits, for layout.c). */
+bool text_part_patterns(struct sec *s);
 void text_scan_patterns(struct obj *o, const struct sec *s);
 /* The instruction that starts at an offset, or NULL. */
 struct insn *insn_at(const struct sec *s, uint64_t off);
 /* Nothing reads the flags that a conversion at @n would destroy. */
 bool flags_dead_at(const struct sec *s, const struct insn *n);
+
+/* vector.c: the length of an AVX instruction, its disp and imm in @n; 0: none */
+size_t vector_length(const uint8_t *p, size_t left, struct insn *n, bool *rip);
 
 /* layout.c: other code in the place of an instruction */
 struct piece {

@@ -66,6 +66,21 @@ static void identify(struct obj *o, const uint8_t *data, size_t size)
 	EVP_MD_CTX_free(md);
 }
 
+/* What is moved apart may come together elsewhere: a few rounds are enough. */
+static void part_patterns(struct obj *o)
+{
+	bool again = true;
+
+	for (int round = 0; again && round < 4; round++) {
+		again = false;
+		for (size_t i = 1; i < o->nr_secs; i++)
+			if (o->secs[i]->role == ROLE_TEXT && o->secs[i] != o->s_glue)
+				again |= text_part_patterns(o->secs[i]);
+		if (again)
+			layout_text(o);
+	}
+}
+
 /* From here on sealed text holds nothing that anybody would patch. */
 static void convert(struct obj *o)
 {
@@ -80,6 +95,7 @@ static void convert(struct obj *o)
 	stack_follow(o);
 	frames_find_variadic(o);
 	layout_text(o);
+	part_patterns(o);
 	glue_finish(o);
 	sections_filter_sites(o);
 	orc_read(o);

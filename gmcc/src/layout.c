@@ -185,7 +185,6 @@ struct out {
 
 static struct insn *add_insn(struct out *out)
 {
-	out->insns = xgrow(out->insns, out->nr_insns, sizeof(*out->insns));
 	return &out->insns[out->nr_insns++];
 }
 
@@ -297,6 +296,16 @@ static void relink(struct sec *s)
 	}
 }
 
+static size_t new_count(const struct sec *s)
+{
+	size_t n = s->nr_insns;
+
+	for (size_t i = 0; i < s->nr_insns; i++)
+		if (s->insns[i].edit)
+			n += s->insns[i].edit->nr;
+	return n;
+}
+
 static void rebuild(struct obj *o, struct sec *s)
 {
 	bool *wide = xalloc(s->nr_insns * sizeof(*wide));
@@ -304,6 +313,7 @@ static void rebuild(struct obj *o, struct sec *s)
 	struct out out = { .s = s, .old = &old };
 
 	plan(o, s, wide);
+	out.insns = xalloc(new_count(s) * sizeof(*out.insns));
 	s->size = s->mem_size = s->map->new[s->map->nr];
 	s->data = xalloc(s->size);
 	/* Padding before a function that nothing runs into is int3. */

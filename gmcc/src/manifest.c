@@ -20,19 +20,49 @@ struct builder {
 	struct gm_reloc *relocs;
 	size_t nr_relocs;
 	char *strings;
-	size_t strings_size, strings_cap;
+	size_t strings_size, strings_cap, nr_strings;
+	uint32_t *index;
+	size_t index_mask;
 };
 
 static struct builder b;
 
+static size_t hash(const char *s)
+{
+	size_t h = 5381;
+
+	while (*s)
+		h = h * 33 + (unsigned char)*s++;
+	return h;
+}
+
+/* Doubles the index of strings: offsets plus one, open addressing. */
+static void grow_index(void)
+{
+	size_t mask = b.index_mask ? 2 * b.index_mask + 1 : 255;
+	uint32_t *index = xalloc((mask + 1) * sizeof(*index));
+
+	for (size_t off = 0; off < b.strings_size; off += strlen(b.strings + off) + 1) {
+		size_t at = hash(b.strings + off) & mask;
+
+		while (index[at])
+			at = (at + 1) & mask;
+		index[at] = off + 1;
+	}
+	b.index = index;
+	b.index_mask = mask;
+}
+
 static uint32_t string(const char *s)
 {
-	size_t n = strlen(s) + 1;
+	size_t n = strlen(s) + 1, at;
 	uint32_t off;
 
-	for (size_t i = 0; i < b.strings_size; i += strlen(b.strings + i) + 1)
-		if (!strcmp(b.strings + i, s))
-			return i;
+	if (2 * b.nr_strings >= b.index_mask)
+		grow_index();
+	for (at = hash(s) & b.index_mask; b.index[at]; at = (at + 1) & b.index_mask)
+		if (!strcmp(b.strings + b.index[at] - 1, s))
+			return b.index[at] - 1;
 	if (b.strings_size + n > b.strings_cap) {
 		char *new = xalloc(b.strings_cap = 2 * (b.strings_cap + n));
 
@@ -43,6 +73,8 @@ static uint32_t string(const char *s)
 	off = b.strings_size;
 	memcpy(b.strings + off, s, n);
 	b.strings_size += n;
+	b.nr_strings++;
+	b.index[at] = off + 1;
 	return off;
 }
 
@@ -71,6 +103,9 @@ static int anchor_of(struct obj *o, struct sym *y)
 			y->anchor = add_anchor(GM_ANCHOR_EXTERN, y->name, 0, y);
 		return y->anchor;
 	}
+	/* The loader's value is an offset from each CPU's base, no address. */
+	if (s->anchor < 0 && section_is_percpu(s))
+		s->anchor = add_anchor(GM_ANCHOR_EXTERN, s->out_name, 0, section_symbol(o, s));
 	if (s->anchor < 0)
 		s->anchor = add_anchor(GM_ANCHOR_SHARED, s->out_name, s->mem_size,
 				       section_symbol(o, s));

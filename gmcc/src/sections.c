@@ -24,6 +24,7 @@ enum action {
 #define F_LOCATION	(1 << 1)	/* addresses of text say where, not what to call */
 #define F_RELATIVE	(1 << 2)	/* PC32 fields are pointers, not locations */
 #define F_THIS_MODULE	(1 << 3)
+#define F_PERCPU	(1 << 4)
 
 struct special {
 	const char *name;
@@ -36,10 +37,10 @@ struct special {
 static const struct special table[] = {
 	/*
 	 * Order matters where one name is a prefix of another: the first row
-	 * that matches wins, so .data..percpu stands before .data.
+	 * that matches wins, so `.data..percpu' stands before `.data.'
 	 */
-	{ ".data..percpu", REFUSE, F_PREFIX,
-	  "per-CPU variables are not supported. Use a module without DEFINE_PER_CPU.", 0 },
+	/* The loader makes a copy for each CPU, the guest's as all per-CPU memory. */
+	{ ".data..percpu", KEEP, F_PERCPU, NULL, 0 },
 	{ ".data", DATA, 0, NULL, 0 },
 	{ ".data.", DATA, F_PREFIX, NULL, 0 },
 	{ ".bss", DATA, 0, NULL, 0 },
@@ -144,6 +145,11 @@ static const struct special *lookup(const char *name)
 			return sp;
 	}
 	return NULL;
+}
+
+bool section_is_percpu(const struct sec *s)
+{
+	return s->special && s->special->flags & F_PERCPU;
 }
 
 bool section_is_location(const struct sec *s)

@@ -472,10 +472,43 @@ static void check_targets(struct obj *o, struct sec *s)
 	}
 }
 
+/* What the disassembler does not know, if it can be nothing but AVX. */
+static bool decode_vector(struct obj *o, struct sec *s, struct insn *n, const uint8_t **p,
+			  size_t *left, uint64_t *addr, size_t *next)
+{
+	bool rip = false, have_disp = false;
+	size_t len = vector_length(*p, *left, n, &rip);
+
+	n->off = *addr;
+	n->len = len;
+	if (!len) {
+		refuse(o, s, *addr, "undecodable byte 0x%02x. Report this module.", **p);
+		return false;
+	}
+	for (; *next < s->nr_rels && s->rels[*next].off < n->off + len; ++*next) {
+		struct rel *r = &s->rels[*next];
+
+		if (!n->disp || r->off != n->off + n->disp || r->type == R_X86_64_64) {
+			refuse(o, s, r->off, "relocation that is no field of an AVX instruction. Report this module.");
+			continue;
+		}
+		have_disp = true;
+		if (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)
+			r->bias = len - n->disp;
+	}
+	if (rip && !have_disp)
+		refuse(o, s, n->off,
+		       "reference to text without a relocation, in an AVX instruction. Assemble with the symbol global.");
+	*p += len;
+	*left -= len;
+	*addr += len;
+	return true;
+}
+
 void text_decode(struct obj *o, struct sec *s)
 {
 	const uint8_t *p = s->data;
-	size_t left = s->size, next = 0;
+	size_t left = s->size, next = 0, room;
 	uint64_t addr = 0;
 	struct decoder d = decoder_open(o->file);
 	cs_insn *in = d.in;
@@ -483,17 +516,27 @@ void text_decode(struct obj *o, struct sec *s)
 
 	if (s->size >= 1ULL << 31)
 		die(o->file, "%s: too large.", s->name);
+	/* Enough for nearly all code; memory that is not used costs nothing. */
+	room = s->size / 2 + 1;
+	s->insns = xalloc(room * sizeof(*s->insns));
 	while (left) {
 		struct insn *n, *prev;
+		bool known = cs_disasm_iter(cs, &p, &left, &addr, in);
 
-		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
-			refuse(o, s, addr, "undecodable byte 0x%02x. Report this module.", *p);
-			break;
+		if (s->nr_insns == room) {
+			struct insn *more = xalloc(2 * room * sizeof(*more));
+
+			memcpy(more, s->insns, room * sizeof(*more));
+			s->insns = more;
+			room *= 2;
 		}
-		s->insns = xgrow(s->insns, s->nr_insns, sizeof(*s->insns));
 		prev = s->nr_insns ? &s->insns[s->nr_insns - 1] : NULL;
 		n = &s->insns[s->nr_insns++];
-		memset(n, 0, sizeof(*n));
+		if (!known) {
+			if (!decode_vector(o, s, n, &p, &left, &addr, &next))
+				break;
+			continue;
+		}
 		n->off = in->address;
 		n->len = in->size;
 		n->disp = in->detail->x86.encoding.disp_offset;
@@ -506,17 +549,48 @@ void text_decode(struct obj *o, struct sec *s)
 	check_targets(o, s);
 }
 
-void text_scan_patterns(struct obj *o, const struct sec *s)
+/* The last byte of a hypercall's name, after 0f 01; or NULL. */
+static const char *pattern_at(const struct sec *s, uint64_t i)
 {
 	static const struct {
 		uint8_t last;
 		const char *name;
 	} bad[] = { { 0xc1, "VMCALL" }, { 0xd9, "VMMCALL" }, { 0xd4, "VMFUNC" } };
 
+	if (i + 3 > s->size || s->data[i] != 0x0f || s->data[i + 1] != 0x01)
+		return NULL;
+	for (size_t j = 0; j < ARRAY_SIZE(bad); j++)
+		if (s->data[i + 2] == bad[j].last)
+			return bad[j].name;
+	return NULL;
+}
+
+bool text_part_patterns(struct sec *s)
+{
+	static const uint8_t nop = 0x90;
+	bool any = false;
+
+	for (uint64_t i = 0; i + 3 <= s->size; i++) {
+		struct insn *n = pattern_at(s, i) ? insn_at(s, i + 1) : NULL;
+		struct edit *e;
+
+		if (!n && pattern_at(s, i))
+			n = insn_at(s, i + 2);
+		if (!n)
+			continue;
+		e = edit_new(n);
+		edit_bytes(e, &nop, 1);
+		edit_bytes(e, NULL, 0)->copy = n;
+		any = true;
+	}
+	return any;
+}
+
+void text_scan_patterns(struct obj *o, const struct sec *s)
+{
 	for (uint64_t i = 0; i + 3 <= s->size; i++)
-		for (size_t j = 0; j < ARRAY_SIZE(bad); j++)
-			if (s->data[i] == 0x0f && s->data[i + 1] == 0x01 && s->data[i + 2] == bad[j].last)
-				refuse(o, s, i,
-				       "the bytes of a %s. Change the constant or the code around it.",
-				       bad[j].name);
+		if (pattern_at(s, i))
+			refuse(o, s, i,
+			       "the bytes of a %s. Change the constant or the code around it.",
+			       pattern_at(s, i));
 }

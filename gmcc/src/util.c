@@ -187,29 +187,39 @@ void refused_exit(const struct obj *o)
 
 static uint8_t *unpack_xz(const char *file, const uint8_t *in, size_t n, size_t *size)
 {
-	uint64_t limit = 2 * INPUT_MAX;
-	size_t cap = 1 << 20;
+	lzma_stream st = LZMA_STREAM_INIT;
+	size_t cap = 4 * n + 4096;
+	uint8_t *out = malloc(cap), *ret;
+	lzma_ret r = lzma_stream_decoder(&st, 2 * INPUT_MAX, 0);
 
-	for (;; cap *= 2) {
-		size_t in_pos = 0, out_pos = 0;
-		uint8_t *out = malloc(cap);
-		lzma_ret r;
-
-		if (!out)
-			die(file, "out of memory while unpacking.");
-		r = lzma_stream_buffer_decode(&limit, 0, NULL, in, &in_pos, n,
-					      out, &out_pos, cap);
-		if (r == LZMA_OK) {
-			uint8_t *ret = xmemdup(out, out_pos);
-
+	st.next_in = in;
+	st.avail_in = n;
+	st.next_out = out;
+	st.avail_out = cap;
+	while (out && r == LZMA_OK) {
+		r = lzma_code(&st, LZMA_FINISH);
+		if (r != LZMA_OK || st.avail_out || cap >= INPUT_MAX)
+			break;
+		cap *= 2;
+		ret = realloc(out, cap);
+		if (!ret)
 			free(out);
-			*size = out_pos;
-			return ret;
-		}
-		free(out);
-		if (r != LZMA_BUF_ERROR || in_pos == n || cap >= INPUT_MAX)
-			die(file, "not a valid xz file. Unpack it by other means.");
+		out = ret;
+		st.next_out = out + st.total_out;
+		st.avail_out = cap - st.total_out;
 	}
+	*size = st.total_out;
+	n = st.avail_in;
+	lzma_end(&st);
+	if (!out)
+		die(file, "out of memory while unpacking.");
+	if (r != LZMA_STREAM_END || n) {
+		free(out);
+		die(file, "not a valid xz file. Unpack it by other means.");
+	}
+	ret = xmemdup(out, *size);
+	free(out);
+	return ret;
 }
 
 static uint8_t *unpack_zstd(const char *file, const uint8_t *in, size_t n, size_t *size)

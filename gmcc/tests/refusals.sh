@@ -65,14 +65,6 @@ for pattern in c1:VMCALL d9:VMMCALL d4:VMFUNC; do
 	endfunc f
 	S
 done
-refused "the bytes of a VMMCALL in two instructions" \
-	".text+0x14 (f): the bytes of a VMMCALL. Change the constant or the code around it." <<-'S'
-	func f
-	mov $0x0f000000, %eax
-	.byte 0x01, 0xd9
-	ret
-	endfunc f
-S
 refused "bytes that do not decode" ".text+0x10 (f): undecodable byte 0x06. Report this module." <<-'S'
 	func f
 	.byte 0x06
@@ -213,7 +205,6 @@ while IFS='|' read -r section message; do
 	.quad 0
 	S
 done <<S
-.data..percpu|per-CPU variables are not supported. Use a module without DEFINE_PER_CPU.
 .parainstructions|paravirt sites of kernels before 6.8 are not supported. Use a module built for Linux 6.12.
 __ex_table|exception fixups are not supported: the kernel would resume in sealed text. Use a module without user memory accesses and safe MSR or port accesses.
 _error_injection_whitelist|error injection is not supported: the kernel would patch sealed text. Use a module without it.
@@ -440,9 +431,9 @@ refused "a call outside of any function" \
 	call ext
 S
 refused "too many arguments on the stack" \
-	".text+0x10 (f): 17 arguments on the stack, more than 16. Pass a structure." <<-'S'
+	".text+0x10 (f): 33 arguments on the stack, more than 32. Pass a structure." <<-'S'
 	func f
-	mov 0x88(%rsp), %rax
+	mov 0x108(%rsp), %rax
 	ret
 	endfunc f
 	.data

@@ -45,6 +45,7 @@
 #define KVM_GM_MAX_GATES	16384
 #define KVM_GM_MAX_FRAMES	65536
 #define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack */
+#define KVM_GM_MAX_STACK_WORDS	32	/* arguments on the stack, of one gate */
 #define KVM_GM_NAME_LEN		64	/* with the terminating NUL */
 
 /*
@@ -148,7 +149,7 @@ struct kvm_gm_gate {
 	__u64 target;		/* IN_CALL, OUT_CALL: where control goes; else 0 */
 	__u8  kind;		/* enum kvm_gm_gate_kind */
 	__u8  flags;		/* KVM_GM_GATE_F_* */
-	__u16 stack_words;	/* arguments on the stack, 8 bytes each, <= 16 */
+	__u16 stack_words;	/* arguments on the stack, 8 bytes each */
 	__u16 results;		/* F_ASM: registers that the callee may change, a mask by
 				 * number (0: RAX, 1: RCX, ... 15: R15), not RSP */
 	__u16 reserved;		/* 0 */

@@ -226,7 +226,7 @@ static void test_gates(void)
     BAD(t.gates[5].flags = 4, "bad flags");
     BAD(t.gates[5].flags = 3, "bad flags");
     BAD(t.gates[0].flags = KVM_GM_GATE_F_INIT, "bad flags");
-    BAD(t.gates[5].stack_words = 17, "17 stack words");
+    BAD(t.gates[5].stack_words = 33, "33 stack words");
     BAD(t.gates[1].target_anchor = GM_TEST_NR_ANCHORS, "no anchor");
     BAD(t.gates[5].target_anchor = GM_TEST_A_PRINTK, "on the wrong side");
     BAD(t.gates[5].target_anchor = GM_TEST_A_DATA, "on the wrong side");

@@ -213,7 +213,7 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 static noinline int gm_in_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 					 u64 gs, u64 rflags)
 {
-	u64 args[16], sp = vcpu->arch.regs[VCPU_REGS_RSP];
+	u64 args[KVM_GM_MAX_STACK_WORDS], sp = vcpu->arch.regs[VCPU_REGS_RSP];
 	struct x86_exception fault;
 	int r;
 
@@ -323,7 +323,7 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 					  u64 rflags)
 {
-	u64 args[16], private_sp = vcpu->arch.regs[VCPU_REGS_RSP], sp;
+	u64 args[KVM_GM_MAX_STACK_WORDS], private_sp = vcpu->arch.regs[VCPU_REGS_RSP], sp;
 	u32 words = gate->stack_words, nr = gate - gate->seal->gates;
 	struct gm_activation *act = vcpu->arch.gm.act;
 	struct gm_seal *seal = gate->seal;
@@ -332,15 +332,17 @@ static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate 
 
 	for (i = 0; i < words; i++) {
 		u64 va = private_sp + 8 + i * 8;
-		u64 *arg = gm_stack_word(seal, va);
+		u64 *arg;
 
-		/* Not every caller passes as many: none is above the stack. */
-		if (va >= act->stack_top)
+		/* A call may pass fewer words than the gate's most; nothing is above. */
+		if (va >= act->stack_top) {
 			args[i] = 0;
-		else if (arg)
-			args[i] = *arg;
-		else
+			continue;
+		}
+		arg = gm_stack_word(seal, va);
+		if (!arg)
 			return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, false);
+		args[i] = *arg;
 	}
 
 	kref_get(&seal->ref);

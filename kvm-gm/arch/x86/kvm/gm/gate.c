@@ -33,7 +33,7 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 		return -EINVAL;
 	if (offset_in_page(in->insn) > PAGE_SIZE - GM_HYPERCALL_LEN)
 		return -EINVAL;
-	if (in->reserved || in->stack_words > 16)
+	if (in->reserved || in->stack_words > KVM_GM_MAX_STACK_WORDS)
 		return -EINVAL;
 	/* One flag at most. */
 	if ((in->flags & ~gm_gate_flags(in->kind)) || (in->flags & (in->flags - 1)))

@@ -563,7 +563,7 @@ static bool gm_check_gate(const GmImage *image, uint32_t i, Error **errp)
                    "the one before", i, gm_image_str(image, g->name));
         return false;
     }
-    if (g->reserved || g->stack_words > 16 ||
+    if (g->reserved || g->stack_words > KVM_GM_MAX_STACK_WORDS ||
         (g->flags & ~gm_gate_flags(g->kind)) || (g->flags & (g->flags - 1)) ||
         (g->results && g->flags != KVM_GM_GATE_F_ASM) ||
         (g->results & GM_GATE_RSP)) {
