@@ -45,15 +45,11 @@ static const struct callee callees[] = {
 	ASM("clear_page_erms", RAX | RCX | RDI),
 	ASM("this_cpu_cmpxchg16b_emu", RAX | RDX),
 
+	/* Threads that end in good order: nothing points to their frames any more. */
 	NORETURN("do_exit"),
 	NORETURN("kthread_exit"),
 	NORETURN("kthread_complete_and_exit"),
 	NORETURN("__module_put_and_kthread_exit"),
-	NORETURN("make_task_dead"),
-	NORETURN("panic"),
-	NORETURN("__stack_chk_fail"),
-	NORETURN("__fortify_panic"),
-	NORETURN("usercopy_abort"),
 };
 
 const struct callee *callee_known(const char *symbol)

@@ -90,7 +90,7 @@ enum kvm_gm_gate_kind {
 #define KVM_GM_GATE_F_FPU_END	(1 << 3)  /* leads to kernel_fpu_end() */
 /* OUT_CALL: the callee preserves all registers but `results' (inline assembly). */
 #define KVM_GM_GATE_F_ASM	(1 << 4)
-/* OUT_CALL: it does not come back, and the thread is not in the module any more. */
+/* OUT_CALL: the thread ends there, and nothing of the module knows of its frames. */
 #define KVM_GM_GATE_F_NORETURN	(1 << 5)
 
 /* Border crossings, as counted and traced. */
@@ -206,7 +206,7 @@ struct kvm_gm_query {
 
 /* Unsealed; these are its last counters, until the id is given out again. */
 #define KVM_GM_QUERY_F_ENDED		(1 << 0)
-/* Sealed, but nobody can enter. */
+/* Sealed, but nobody can enter; or it was so when the seal ended. */
 #define KVM_GM_QUERY_F_QUARANTINED	(1 << 1)
 /* With ENDED: the kernel that had loaded it has made way for another (kexec). */
 #define KVM_GM_QUERY_F_KERNEL_ENDED	(1 << 2)

@@ -35,6 +35,11 @@ int gm_alloc_activations(struct gm_seal *seal)
 		act->stack_top = seal->stack_va + (i + 1ULL) * seal->stack_size;
 		act->top_page = page_address(gm_page_at(seal, act->stack_top - 1)->page);
 
+		if (seal->has_fpu) {
+			act->xsave = kzalloc(GM_XSAVE_SIZE, GFP_KERNEL_ACCOUNT);
+			if (!act->xsave)
+				return -ENOMEM;
+		}
 		if (!seal->has_windows)
 			continue;
 		act->shadow = kvzalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
@@ -52,11 +57,11 @@ void gm_free_activations(struct gm_seal *seal)
 	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
 		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
 		bitmap_free(seal->acts[i].synced);
-		kvfree_sensitive(seal->acts[i].xsave, seal->acts[i].xsave_size);
+		kfree_sensitive(seal->acts[i].xsave);
 	}
 	kvfree(seal->by_guest_sp);
 	kvfree(seal->by_out_sp);
-	kvfree(seal->acts);
+	kvfree_sensitive(seal->acts, seal->nr_acts * sizeof(*seal->acts));
 }
 
 static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)

@@ -175,14 +175,16 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	if (!gm_environment_ok(vcpu, seal, gs))
 		return gm_refuse_environment(vcpu, gate, gs, fast);
 
-	if (unlikely(!atomic_read(&seal->begun) || (gate->flags & KVM_GM_GATE_F_INIT)) &&
-	    !gm_may_begin(seal, gate, fast))
-		return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
-
 	act = gm_begin_activation(seal, sp);
 	if (IS_ERR(act))
 		return gm_refuse(vcpu, gate, PTR_ERR(act) == -ENOSPC ?
 				 KVM_GM_V_LIMIT : KVM_GM_V_ENVIRONMENT, sp, fast);
+	/* Last of all that may be refused: whoever begins does enter. */
+	if (unlikely(!atomic_read(&seal->begun) || (gate->flags & KVM_GM_GATE_F_INIT)) &&
+	    !gm_may_begin(seal, gate, fast)) {
+		gm_end_activation(seal, act);
+		return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
+	}
 
 	act->gate = gate - seal->gates;
 	act->fpu = GM_FPU_GUEST;
@@ -285,15 +287,15 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 	u64 private_sp = vcpu->arch.regs[VCPU_REGS_RSP];
 	u64 target = gate->kind == KVM_GM_GATE_OUT_CALL ?
 		     gate->target : vcpu->arch.regs[VCPU_REGS_R11];
-	u64 trampoline = seal->trampoline, sp;
+	u64 trampoline = seal->trampoline, rbx = vcpu->arch.regs[VCPU_REGS_RBX], sp;
+	u8 gate_flags = gate->flags;
 
 	if (unlikely(seal->has_windows) && !gm_share_windows(seal, act, private_sp))
 		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
 	if (unlikely(!gm_fpu_idle(act, gate->flags))) {
 		if (fast)
 			return GM_CONTINUE;
-		if (__gm_fpu_out_call(vcpu, act, gate->flags))
-			return gm_refuse(vcpu, gate, KVM_GM_V_LIMIT, private_sp, false);
+		__gm_fpu_out_call(vcpu, act, gate->flags);
 	}
 
 	sp = ALIGN_DOWN(act->guest_sp - gate->stack_words * 8, 16);
@@ -313,6 +315,9 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 	gm_count(vcpu, seal, KVM_GM_OUT_CALL);
 	gm_scrub_registers(vcpu, GM_KEEP_ARGS, rflags);
 	gm_leave_view(vcpu);
+	/* Inline assembly may pass RBX as well (cmpxchg16b). */
+	if (unlikely(gate_flags & KVM_GM_GATE_F_ASM))
+		vcpu->arch.regs[VCPU_REGS_RBX] = rbx;
 	kvm_rsp_write(vcpu, sp);
 	kvm_rip_write(vcpu, trampoline);
 	vcpu->arch.regs[VCPU_REGS_R11] = target;
@@ -348,8 +353,13 @@ static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate 
 	kref_get(&seal->ref);
 	r = gm_do_out_call(vcpu, gate, rflags, false);
 	sp = kvm_rsp_read(vcpu);
-	if (r == 1 && kvm_write_guest_virt_system(vcpu, sp, args, words * 8, &fault))
+	if (r == 1 && kvm_write_guest_virt_system(vcpu, sp, args, words * 8, &fault)) {
+		/* The callee has never run: it cannot come back. */
+		act = gm_claim_out(seal, sp, false);
+		if (act)
+			gm_lose_activation(seal, act);
 		r = gm_violation(vcpu, seal, KVM_GM_V_ENVIRONMENT, nr, sp, INVALID_GPA);
+	}
 	gm_put_seal(seal);
 	return r;
 }

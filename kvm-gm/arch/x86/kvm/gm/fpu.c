@@ -49,32 +49,16 @@ static void gm_fpu_reset(struct kvm_vcpu *vcpu)
 	gm_fpu_load(vcpu, &init);
 }
 
-/* For an out-call to kernel_fpu_begin(). */
-static int gm_fpu_begin(struct kvm_vcpu *vcpu, struct gm_activation *act)
-{
-	u32 size = vcpu->arch.guest_fpu.uabi_size;
-
-	if (act->xsave_size < size) {
-		kvfree_sensitive(act->xsave, act->xsave_size);
-		act->xsave = kvzalloc(size, GFP_KERNEL_ACCOUNT);
-		act->xsave_size = act->xsave ? size : 0;
-		if (!act->xsave)
-			return -ENOMEM;
-	}
-	act->fpu = GM_FPU_BEGINNING;
-	return 0;
-}
-
 /* Before an out-call by a gate with KVM_GM_GATE_F_* @flags. */
-int __gm_fpu_out_call(struct kvm_vcpu *vcpu, struct gm_activation *act, u32 flags)
+void __gm_fpu_out_call(struct kvm_vcpu *vcpu, struct gm_activation *act, u32 flags)
 {
 	if (flags & KVM_GM_GATE_F_FPU_END) {
 		__gm_fpu_drop(vcpu, act);
-		return 0;
+		return;
 	}
 	__gm_fpu_hide(vcpu, act);
-	return flags & KVM_GM_GATE_F_FPU_BEGIN && act->fpu == GM_FPU_GUEST ?
-	       gm_fpu_begin(vcpu, act) : 0;
+	if (flags & KVM_GM_GATE_F_FPU_BEGIN && act->fpu == GM_FPU_GUEST)
+		act->fpu = GM_FPU_BEGINNING;
 }
 
 /* The vCPU is about to leave, and @act will go on. */
@@ -86,7 +70,7 @@ void __gm_fpu_hide(struct kvm_vcpu *vcpu, struct gm_activation *act)
 		return;
 
 	fpu_swap_kvm_fpstate(fpu, false);
-	fpu_copy_guest_fpstate_to_uabi(fpu, act->xsave, act->xsave_size,
+	fpu_copy_guest_fpstate_to_uabi(fpu, act->xsave, GM_XSAVE_SIZE,
 				       gm_fpu_features(), 0);
 	fpu_swap_kvm_fpstate(fpu, true);
 	act->fpu = GM_FPU_SAVED;

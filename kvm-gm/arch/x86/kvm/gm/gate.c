@@ -114,6 +114,8 @@ int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		r = gm_load_gate(seal, i, &in[i], seen);
 		if (r)
 			return r;
+		if (in[i].flags & KVM_GM_GATE_F_FPU_BEGIN)
+			seal->has_fpu = true;
 		if (in[i].flags & KVM_GM_GATE_F_INIT)
 			atomic_set(&seal->begun, 0);
 	}

@@ -20,6 +20,7 @@
 #include "gm/gm.h"
 #include "gm/trace.h"
 #include "mmu.h"
+#include "smm.h"
 
 /* The API version, or 0: guarded modules cannot work on this host. */
 int gm_check_extension(void)
@@ -95,7 +96,7 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query)
 	query->nr_pages = seal->nr_pages;
 	query->nr_gates = seal->nr_gates;
 	query->generation = seal->generation;
-	query->flags = READ_ONCE(seal->dead) ? KVM_GM_QUERY_F_QUARANTINED : 0;
+	query->flags = READ_ONCE(seal->quarantined) ? KVM_GM_QUERY_F_QUARANTINED : 0;
 }
 
 static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)
@@ -172,6 +173,16 @@ void __gm_vcpu_reset(struct kvm_vcpu *vcpu)
 	gm_fpu_drop(vcpu, vcpu->arch.gm.act);
 	gm_lose_activation(vcpu->arch.gm.seal, vcpu->arch.gm.act);
 	gm_leave_view(vcpu);
+}
+
+/* Firmware clears CR0.WP as well, in SMM or before there is any kernel. */
+void __gm_end_kernel(struct kvm_vcpu *vcpu)
+{
+	if (is_smm(vcpu) || !is_64_bit_mode(vcpu) || kvm_x86_call(get_cpl)(vcpu))
+		return;
+
+	vcpu->arch.gm.kernel_ended = true;
+	kvm_make_request(KVM_REQ_GM, vcpu);
 }
 
 /* Unseal one module of a kernel that has ended: 1 if there is none left. */

@@ -87,6 +87,8 @@ static __always_inline u32 gm_hash(u64 value, u64 key, unsigned int bits)
 #define GM_MAX_BORROWED	64
 #define GM_MIN_MAXPHYADDR	36	/* 512 places for 31 apertures */
 
+#define GM_XSAVE_SIZE	PAGE_SIZE	/* of XSAVE's standard format up to AVX-512 */
+
 /* Whose the x87 and SIMD registers are, see fpu.c. */
 enum gm_fpu {
 	GM_FPU_GUEST,
@@ -130,7 +132,6 @@ struct gm_activation {
 	bool shared;		/* any bit of synced is set */
 
 	enum gm_fpu fpu;
-	u32 xsave_size;
 	struct xregs_state *xsave;
 };
 
@@ -141,6 +142,7 @@ struct gm_seal {
 	u32 generation;
 	u32 policy;		/* enum kvm_gm_policy */
 	bool dead;		/* nobody enters, vCPUs inside must leave */
+	bool quarantined;	/* so even if userspace unseals */
 	atomic_t begun;		/* its init function has been entered */
 	char name[KVM_GM_NAME_LEN];
 
@@ -158,6 +160,7 @@ struct gm_seal {
 	struct kvm_gm_frame *frames;	/* sorted by ret */
 	u32 nr_frames;
 	bool has_windows;
+	bool has_fpu;		/* a gate with FPU_BEGIN */
 	u64 trampoline;
 	u64 ret;
 
@@ -261,7 +264,7 @@ void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep, u64 rflags);
 void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind);
 
 /* fpu.c */
-int __gm_fpu_out_call(struct kvm_vcpu *vcpu, struct gm_activation *act, u32 flags);
+void __gm_fpu_out_call(struct kvm_vcpu *vcpu, struct gm_activation *act, u32 flags);
 void __gm_fpu_hide(struct kvm_vcpu *vcpu, struct gm_activation *act);
 void __gm_fpu_drop(struct kvm_vcpu *vcpu, struct gm_activation *act);
 void __gm_fpu_show(struct kvm_vcpu *vcpu, struct gm_activation *act);

@@ -38,6 +38,7 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 void __gm_destroy_vm(struct kvm *kvm);
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
 int __gm_vcpu_update(struct kvm_vcpu *vcpu);
+void __gm_end_kernel(struct kvm_vcpu *vcpu);
 void gm_create_vm_debugfs(struct kvm *kvm);
 void gm_vcpu_create(struct kvm_vcpu *vcpu);
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
@@ -63,6 +64,7 @@ static inline void gm_destroy_vm(struct kvm *kvm)
 /* INIT, destruction: forget the module that the vCPU was in. */
 static inline void gm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
+	vcpu->arch.gm.kernel_ended = false;
 	if (gm_inside(vcpu))
 		__gm_vcpu_reset(vcpu);
 }
@@ -99,10 +101,8 @@ static inline int gm_vcpu_update(struct kvm_vcpu *vcpu)
  */
 static inline void gm_set_cr0(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)
 {
-	if (gm_enabled(vcpu->kvm) && (old & ~new & X86_CR0_WP)) {
-		vcpu->arch.gm.kernel_ended = true;
-		kvm_make_request(KVM_REQ_GM, vcpu);
-	}
+	if (gm_enabled(vcpu->kvm) && (old & ~new & X86_CR0_WP))
+		__gm_end_kernel(vcpu);
 }
 
 /* A second-level page fault, before KVM maps anything: a violation? */

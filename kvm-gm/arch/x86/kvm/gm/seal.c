@@ -470,7 +470,7 @@ static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 	--kvm->stat.gm_seals;
 	trace_kvm_gm_unseal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);
 	gm_fill_query(seal, &gm->ended[seal->id]);
-	gm->ended[seal->id].flags = KVM_GM_QUERY_F_ENDED | flags;
+	gm->ended[seal->id].flags |= KVM_GM_QUERY_F_ENDED | flags;
 
 	/* References may last until the vCPUs leave; the contents do not. */
 	for (i = 0; i < seal->nr_pages; i++)

@@ -86,6 +86,17 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
 	return 0;
 }
 
+static bool gm_any_memslot(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	kvm_for_each_memslot(slot, bkt, kvm_memslots(kvm))
+		if (slot->base_gfn < end && start < slot->base_gfn + slot->npages)
+			return true;
+	return false;
+}
+
 /*
  * The third quarter of the guest's physical address space is above any memory
  * and below where firmware puts large devices. A place there is drawn at
@@ -104,6 +115,8 @@ static int gm_choose_aperture(struct gm_seal *seal, int maxphyaddr)
 		return -EINVAL;
 	seal->aperture_space = gpa_to_gfn(BIT_ULL(bits - 1));
 	seal->aperture_end = seal->aperture_space + gpa_to_gfn(BIT_ULL(bits - 2));
+	if (gm_any_memslot(seal->kvm, seal->aperture_space, seal->aperture_end))
+		return -EBUSY;
 	places = gpa_to_gfn(BIT_ULL(bits - 2)) / GM_APERTURE_GFNS;
 retry:
 	if (!tries--)
@@ -118,9 +131,6 @@ retry:
 		if (other && other->aperture == seal->aperture)
 			goto retry;
 	}
-	for (i = 0; i < GM_APERTURE_GFNS; i++)
-		if (gfn_to_memslot(seal->kvm, seal->aperture + i))
-			goto retry;
 	return 0;
 }
 

@@ -32,6 +32,7 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 /* The sealed pages stay until userspace unseals. */
 void gm_quarantine(struct gm_seal *seal)
 {
+	WRITE_ONCE(seal->quarantined, true);
 	if (!xchg(&seal->dead, true))
 		kvm_make_all_cpus_request(seal->kvm, KVM_REQ_GM);
 }
@@ -51,6 +52,8 @@ int gm_violation(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	/* Any user of the guest can make too many threads enter: no more than that. */
 	if (seal && (kind != KVM_GM_V_LIMIT || gm_inside(vcpu)))
 		policy = seal->policy;
+	if (seal && policy == KVM_GM_POLICY_INJECT && READ_ONCE(seal->quarantined))
+		policy = KVM_GM_POLICY_QUARANTINE;
 
 	/* The vCPU's own reference goes with its privilege. */
 	if (seal)

@@ -103,7 +103,8 @@ static void gm_unsealed(GmEntry *entry, GmUnsealReason reason)
     }
     memset(&entry->query, 0, sizeof(entry->query));
     g_clear_pointer(&entry->plan, gm_seal_plan_free);
-    entry->state = GM_MODULE_STATE_UNSEALED;
+    entry->state = entry->quarantined ? GM_MODULE_STATE_QUARANTINED :
+                                        GM_MODULE_STATE_UNSEALED;
 
     trace_gm_unsealed(gm_entry_name(entry), seal, GmUnsealReason_str(reason));
     qapi_event_send_gm_unsealed(gm_entry_name(entry), seal, reason);
@@ -120,6 +121,7 @@ static int gm_query_counters(GmEntry *entry)
 
     if (!ret) {
         entry->query = query;
+        entry->quarantined |= query.flags & KVM_GM_QUERY_F_QUARANTINED;
     }
     return ret;
 }
@@ -130,7 +132,7 @@ void gm_entry_refresh(GmEntry *entry)
                         entry->query.flags & KVM_GM_QUERY_F_ENDED)) {
         gm_unsealed(entry, entry->query.flags & KVM_GM_QUERY_F_KERNEL_ENDED ?
                            GM_UNSEAL_REASON_KEXEC : GM_UNSEAL_REASON_GUEST);
-    } else if (entry->plan && entry->query.flags & KVM_GM_QUERY_F_QUARANTINED) {
+    } else if (entry->plan && entry->quarantined) {
         entry->state = GM_MODULE_STATE_QUARANTINED;
     }
 }
@@ -294,6 +296,13 @@ static int gm_seal(GmState *s, CPUState *cpu, uint64_t va, Error **errp)
     }
     for (i = 0; i < s->entries->len; i++) {
         gm_entry_refresh(s->entries->pdata[i]);
+    }
+    if (entry->quarantined) {
+        /* A guest that ends a seal must not end a quarantine thereby. */
+        error_setg(errp, "module '%s' is quarantined", gm_entry_name(entry));
+        error_append_hint(errp, "To trust it again, use gm_unregister and "
+                          "gm_register.\n");
+        return -EPERM;
     }
     others = gm_sealed_plans(s);
     plan = gm_seal_plan_new(entry->image, values, gm_guest_page, cpu, others,

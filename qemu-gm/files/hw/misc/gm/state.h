@@ -25,6 +25,7 @@ typedef struct GmEntry {
     char *file;
     char *signer;
     GmModuleState state;
+    bool quarantined;                   /* once and for all */
     GmSealPlan *plan;                   /* while sealed; plan->seal.id */
     struct kvm_gm_query query;          /* while sealed: newest counters */
     uint64_t crossings[KVM_GM_NR_CROSSINGS];    /* of seals that are over */
