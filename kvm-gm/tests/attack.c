@@ -21,10 +21,9 @@ struct module victim, other;
 struct vcpu *cpu, *cpu2;
 
 extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], kernel_write[];
-extern const char text_null[], text_jump[], text_args[], text_identity[];
-extern const char out[], out_indirect[], out_args[], out_return[], out_fpu_begin[];
-extern const char out_fpu_end[], out_asm[], out_noreturn[];
-extern const char text_out_window_first[], text_out_window_second[];
+extern const char text_null[], text_jump[], text_args[], text_identity[], out[];
+extern const char out_indirect[], out_args[], out_return[], out_fpu_begin[], out_fpu_end[];
+extern const char out_asm[], out_noreturn[], text_out_window_first[], text_out_window_second[];
 extern const char text_out_window_return[], text_read_private[], text_read_constant[];
 extern const char text_count[], text_write_private[];
 
@@ -110,6 +109,8 @@ void start_with(const struct setup *setup)
 
 	machine_create(&vm, true);
 	memcpy(vm.memory + KERNEL, kernel, kernel_end - kernel);
+	if (setup->interrupt_controller)
+		must(ioctl(vm.vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	for (i = 0; i < (setup->vcpus ?: 1); i++)
 		machine_add_vcpu(&vm);
 	cpu = &vm.vcpu[0];
@@ -579,6 +580,13 @@ void run_until_inside(struct vcpu *vcpu)
 		expect(reason == -1, "an exit where the victim was to spin: %s", describe(vcpu));
 		regs = vcpu_regs(vcpu);
 	} while (regs.rip - region_va(REGION_TEXT) >= PAGE);
+	tick(0);
+}
+
+void run_for_a_while(struct vcpu *vcpu)
+{
+	tick(20000);
+	expect(vcpu_run(vcpu) == -1, "an exit: %s", describe(vcpu));
 	tick(0);
 }
 

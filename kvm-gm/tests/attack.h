@@ -44,6 +44,7 @@ struct setup {
 	bool init;			/* nothing is entered before GATE_INIT */
 	bool unsealed;			/* the victim is prepared, not sealed */
 	bool other;			/* a second module, sealed */
+	bool interrupt_controller;	/* KVM's own: then HLT is no exit */
 	bool window;			/* text_out_window() shares 32 bytes */
 };
 
@@ -185,6 +186,8 @@ void count_violation(uint32_t id, enum kvm_gm_violation kind, int times);
 
 /* Run until a signal interrupts the vCPU in the victim's text. */
 void run_until_inside(struct vcpu *vcpu);
+/* Run until a signal interrupts the vCPU, wherever it is. */
+void run_for_a_while(struct vcpu *vcpu);
 
 /* The victim, called at @sp, goes round and round, and has been interrupted so. */
 void spin(struct vcpu *vcpu, uint64_t sp, bool interrupts);

@@ -16,9 +16,8 @@
 #define EFER_SVME	0x1000ULL
 #define KVM_ENOSYS	1000
 
-extern const char kernel_write[], kernel_wrmsr[], kernel_halt[];
-extern const char text_null[], text_read[], text_out[], text_count[], text_write_text[];
-extern const char text_hlt[];
+extern const char kernel_write[], kernel_wrmsr[], kernel_halt[], text_read[], text_out[];
+extern const char text_count[], text_write_text[], text_hlt[];
 
 static void call_out(struct vcpu *vcpu, uint64_t sp)
 {
@@ -514,20 +513,20 @@ const struct attack closed_attacks[] = {
 	  stop_outside, NULL },
 	{ "policy-stop-inside", 7, "HLT inside, policy stop: outside, then resume each time",
 	  stop_inside, NULL },
-	{ "policy-quarantine", 7, "a write to text, policy quarantine: no gate but of the other module",
+	{ "policy-quarantine", 7, "a write to text, quarantine: no gate but of the other module",
 	  quarantine, NULL },
 	{ "policy-quarantine-inside", 7, "the module's write to text, policy quarantine: no gate",
 	  quarantine_inside, NULL },
 	{ "policy-quarantine-others", 7, "the same with two vCPUs inside: they leave, scrubbed",
 	  quarantine_others, NULL },
-	{ "policy-quarantine-limit", 7, "too many threads, policy quarantine: limit, and no quarantine",
+	{ "policy-quarantine-limit", 7, "too many threads, quarantine: limit, and none",
 	  quarantine_not_at_limit, NULL },
 	{ "policy-quarantine-over", 7, "a quarantined module sealed anew: it works",
 	  quarantine_is_over, NULL },
 	{ "flood", 7, "1000 violations: each reported", flood, NULL },
 	{ "unseal-inside", 7, "an unseal with two vCPUs inside: they leave, scrubbed",
 	  unsealed_inside, NULL },
-	{ "unseal-exception", 7, "an unseal with an exception pending inside: #GP, and nothing else",
+	{ "unseal-exception", 7, "an unseal with an exception pending: #GP alone",
 	  unsealed_with_exception, NULL },
 	{ "seal-inside", 7, "the same, and sealed anew before one has left: it gets another id",
 	  sealed_again_while_inside, NULL },
@@ -537,7 +536,7 @@ const struct attack closed_attacks[] = {
 	  unsealed_while_out, &(const unsigned int){ GATE_IN_RETURN } },
 	{ "unseal-resume", 7, "a resume after an unseal: the gate is none",
 	  unsealed_while_out, &(const unsigned int){ GATE_RESUME } },
-	{ "seal-while-out", 7, "in-return and resume after an unseal and a new seal: return, resume",
+	{ "seal-while-out", 7, "in-return, resume after a new seal: return, resume",
 	  sealed_again_while_out, NULL },
 	{ "init-first", 1, "a call before the init gate's, and a second init: gate",
 	  init_first, NULL },
@@ -559,7 +558,7 @@ const struct attack closed_attacks[] = {
 	  state_replaced, NULL },
 	{ "state-replaced-rip", 7, "the same, to where the module was: exec",
 	  state_replaced_but_rip, NULL },
-	{ "machine-ends", 7, "machines that end with vCPUs inside, out, interrupted: nothing is left",
+	{ "machine-ends", 7, "machines that end with vCPUs inside: nothing is left",
 	  machine_ends, NULL },
 	{ "seal-often", 7, "50 seals and unseals: no memory is lost", repeated, NULL },
 	{ "svme", 7, "the guest enables nested virtualization: #GP", svme_by_guest, NULL },

@@ -16,7 +16,6 @@
 #define MMIO		(MEMORY + 16 * MIB)
 
 extern const char kernel_write[], kernel_lock_or[], kernel_string_copy[], kernel_push[];
-extern const char kernel_halt[], text_null[], text_count[], text_read_private[];
 
 struct target {
 	unsigned int region;
@@ -347,7 +346,7 @@ const struct attack code_attacks[] = {
 	{ "write-text-push", 4, "a push to text: write", push_to_text, NULL },
 	{ "write-text-exception", 4, "an exception whose frame would go to text: write, then #DF",
 	  exception_frame_to_text, NULL },
-	{ "write-table-bits", 4, "page tables in sealed data, in which the CPU would set a bit: write",
+	{ "write-table-bits", 4, "page tables in data, where the CPU would set a bit: write",
 	  page_tables_in_data, NULL },
 	{ "dma", 4, "DMA to all of the module: the guest's copy changes, nothing else", dma, NULL },
 	{ "slot-alias", 4, "a write by a second slot of the same memory: the guest's copy changes",
@@ -361,12 +360,12 @@ const struct attack code_attacks[] = {
 	{ "dirty-logging", 4, "dirty logging switched on and off: write each time",
 	  dirty_logging, NULL },
 	{ "slot-deleted", 4, "the slot under the module deleted: it runs on", slot_deleted, NULL },
-	{ "slot-replaced", 4, "other memory put under the module: it runs on", slot_replaced, NULL },
+	{ "slot-replaced", 4, "other memory under the module: it runs on", slot_replaced, NULL },
 	{ "slot-moved", 4, "the slot under the module moved away and back: it runs on",
 	  slot_moved, NULL },
 	{ "slot-read-only", 4, "read-only memory put under the module: it runs on",
 	  slot_read_only, NULL },
-	{ "memory-gone", 4, "the memory under the module discarded, protected, unmapped: it runs on",
+	{ "memory-gone", 4, "the memory under the module discarded, unmapped: it runs on",
 	  memory_taken_away, NULL },
 	{ "mapped-before", 4, "small mappings from before the seal: write",
 	  mapped_before, &(const uint64_t){ 64 } },

@@ -14,10 +14,9 @@
 #define RESULT		0x1234
 #define SECRET(i)	(0x5ec2e700UL + (i))
 
-extern const char kernel_write[], text_write[], text_read[], text_out[], text_out_window[];
-extern const char text_out_window_twice[];
-extern const char text_write_private[], text_read_private[], text_write_constant[];
-extern const char text_write_text[], kernel_callee[];
+extern const char kernel_write[], text_write[], text_out[], text_out_window[];
+extern const char text_out_window_twice[], text_write_private[], text_read_private[];
+extern const char text_write_constant[], text_write_text[], kernel_callee[];
 
 static void refused_write(const struct attack *attack)
 {
@@ -242,7 +241,7 @@ const struct attack data_attacks[] = {
 	  refused_write, &(const unsigned int){ REGION_RODATA } },
 	{ "write-data", 5, "a write to private data: write",
 	  refused_write, &(const unsigned int){ REGION_DATA } },
-	{ "private-data", 5, "the module's own write to private data: it has it, the guest's copy not",
+	{ "private-data", 5, "the module's own write to private data: it alone has it",
 	  private_data, NULL },
 	{ "inside-write-constants", 5, "the module's own write to constants: access",
 	  own_write, &(const struct own){ text_write_constant, REGION_RODATA } },
@@ -254,7 +253,7 @@ const struct attack data_attacks[] = {
 	  write_by_guest_frame, &(const unsigned int){ REGION_GATES } },
 	{ "guest-frame-text", 5, "a write from inside to text at the guest's frame: access",
 	  write_by_guest_frame, &(const unsigned int){ REGION_TEXT } },
-	{ "guest-frame-constants", 5, "a write from inside to constants at the guest's frame: access",
+	{ "guest-frame-constants", 5, "a write from inside to constants by guest frame: access",
 	  write_by_guest_frame, &(const unsigned int){ REGION_RODATA } },
 	{ "guest-frame-data", 5, "a write from inside to data at the guest's frame: access",
 	  write_by_guest_frame, &(const unsigned int){ REGION_DATA } },

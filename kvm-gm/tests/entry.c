@@ -17,10 +17,8 @@
 #define KVM_EPERM	1
 #define KVM_ENOSYS	1000
 
-extern const char kernel_hypercall[], kernel_halt[];
-extern const char text_null[], text_flags[], text_read[], text_out[], text_goto[];
-extern const char text_read_private[], text_hypercall[], text_vmcall[];
-extern const char out[], out_indirect[], out_args[], out_return[];
+extern const char kernel_hypercall[], kernel_halt[], text_null[], text_flags[], text_read[];
+extern const char text_out[], text_goto[], text_read_private[], text_hypercall[], out[];
 
 /* --- the three ways in ---------------------------------------------------------- */
 
@@ -107,7 +105,8 @@ static void hostile_environment(const struct attack *attack)
 }
 
 #define ENVIRONMENT(label, text, nr, ...) \
-	{ label, 1, text, hostile_environment, &(const struct environment){ .gate = nr, __VA_ARGS__ } }
+	{ label, 1, text, hostile_environment, \
+	  &(const struct environment){ .gate = nr, __VA_ARGS__ } }
 #define AT_EVERY_GATE(label, text, ...) \
 	ENVIRONMENT("in-call-" label, "in-call " text, GATE_NULL, __VA_ARGS__), \
 	ENVIRONMENT("in-return-" label, "in-return " text, GATE_IN_RETURN, __VA_ARGS__), \
@@ -476,7 +475,8 @@ const struct attack entry_attacks[] = {
 		    GATE_NULL, .gs = HIGH, .good = true),
 	ENVIRONMENT("in-call-gs-far-below", "in-call with the GS base 2 MiB below: let in",
 		    GATE_NULL, .gs = LOW - 2 * MIB, .good = true),
-	AT_EVERY_GATE("sp-user", "on a stack in user memory: environment", .sp = 0x00007fff00001000),
+	AT_EVERY_GATE("sp-user", "on a stack in user memory: environment",
+		      .sp = 0x00007fff00001000),
 	AT_EVERY_GATE("sp-odd", "on an odd stack pointer: environment", .sp = SP + 1),
 	AT_EVERY_GATE("sp-half", "on a stack pointer of 4 bytes: environment", .sp = SP + 4),
 	AT_EVERY_GATE("sp-module", "on a stack in the module: environment", .sp = LOW),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * I2, events that come while a vCPU is inside: interrupts, NMIs, SMIs, machine
- * checks, the debugger. The guest finds all of them at the resume gate.
+ * checks, INIT, the debugger. What the guest can handle it finds at the resume gate.
  */
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,9 +12,8 @@
 #define NMI_VECTOR	2
 #define IRQ_VECTOR	0x20
 
-extern const char text_read[], text_undefined[], text_vectors[], text_vectors_hlt[];
-extern const char text_vectors_hlt_itself[];
-extern const char text_write_private[];
+extern const char kernel_write_device[], text_read[], text_undefined[], text_vectors[];
+extern const char text_vectors_hlt[], text_vectors_hlt_itself[], text_write_private[];
 
 static void raise_interrupt(void)
 {
@@ -32,7 +31,7 @@ static void raise_machine_check(void)
 {
 	uint64_t banks = 1 | 1 << 8;	/* MCG_CTL */
 	struct kvm_x86_mce mce = {
-		.status = 1ULL << 63 | 1ULL << 61 | 1ULL << 60,	/* valid, uncorrected, enabled */
+		.status = 1ULL << 63 | 1ULL << 61 | 1ULL << 60,	/* valid, fatal, enabled */
 		.mcg_status = 4,				/* in progress */
 	};
 
@@ -289,6 +288,56 @@ static void debugger_steps(const struct attack *attack)
 	expect_equal("RFLAGS", vcpu_regs(cpu).rflags, 2);
 }
 
+/* --- with KVM's interrupt controller ------------------------------------------------- */
+
+#define APIC_BASE	0xfee00000
+#define APIC_ICR	0x300
+#define APIC_ICR_HIGH	0x310
+#define ICR_INIT	0x4500		/* assert */
+
+static void apic_store(unsigned int reg, uint32_t value)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_regs regs = kernel_regs(kernel_va(kernel_write_device), STACK(1));
+
+	regs.rdi = VA_ABSENT + reg;
+	regs.rax = value;
+	vcpu_set_regs(cpu, &regs);
+	must(ioctl(cpu->fd, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
+	do				/* it halts, which is no exit here */
+		run_for_a_while(cpu);
+	while (vcpu_regs(cpu).rip != kernel_va(kernel_write_device) + 3);
+}
+
+/* Another CPU's INIT: the stay is over, and the vCPU waits for its start-up. */
+static void init(const struct attack *attack)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_lapic_state lapic;
+
+	(void)attack;
+	start_with(&(struct setup) { .vcpus = 2, .interrupt_controller = true });
+	/* Also tells KVM to look who is there. */
+	must(ioctl(cpu2->fd, KVM_GET_LAPIC, &lapic), "KVM_GET_LAPIC");
+	must(ioctl(cpu2->fd, KVM_SET_LAPIC, &lapic), "KVM_SET_LAPIC");
+	must(ioctl(cpu2->fd, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
+	machine_map(&vm, VA_ABSENT, APIC_BASE, PTE_P | PTE_W);
+	spin(cpu2, SP, false);
+	expect_activations(1, 0);
+	apic_store(APIC_ICR_HIGH, 1 << 24);
+	apic_store(APIC_ICR, ICR_INIT);
+	run_for_a_while(cpu2);
+	must(ioctl(cpu2->fd, KVM_GET_MP_STATE, &state), "KVM_GET_MP_STATE");
+	expect_equal("state", state.mp_state, KVM_MP_STATE_INIT_RECEIVED);
+	expect_equal("RIP", vcpu_regs(cpu2).rip, 0xfff0);
+	expect_equal("RAX", vcpu_regs(cpu2).rax, 0);
+	expect_equal("CR3", vcpu_sregs(cpu2).cr3, 0);
+	expect_activations(0, 1);
+	/* What follows a case needs a machine where HLT is an exit. */
+	machine_destroy(&vm);
+	start();
+}
+
 #define EVENT(label, text, ...) \
 	{ label, 2, text, outside_event, &(const struct outside_event){ __VA_ARGS__ } }
 
@@ -307,6 +356,7 @@ const struct attack event_attacks[] = {
 	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
 	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
 	  exception_from_userspace, NULL },
+	{ "init", 2, "an INIT inside: the stay is over", init, NULL },
 	{ "vectors", 2, "SIMD registers over calls out and events, on two vCPUs: the module's own",
 	  vector_registers, NULL },
 	{ "vectors-dropped", 2, "a violation with the module's SIMD registers loaded: scrubbed",

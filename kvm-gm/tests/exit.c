@@ -12,19 +12,18 @@
 #define SP		STACK(0)
 #define RESULT		0x1234
 
-extern const char kernel_halt[], kernel_jump[];
-extern const char text_null[], text_goto[], text_return_to[], text_return_early[];
-extern const char text_return_late[], text_read[], text_write[], text_count[], text_keep[];
-extern const char text_divide[], text_undefined[], text_not_canonical[];
-extern const char text_load_ds[], text_load_ss[], text_float[];
-extern const char text_float_divide[], text_step[], text_vmcall[], text_syscall[];
-extern const char text_hlt[], text_cpuid[], text_rdpmc[], text_read_cr0[];
-extern const char text_write_cr0[], text_write_cr4[], text_read_dr7[], text_write_dr7[];
-extern const char text_clts[], text_in[], text_out_port[], text_rdmsr[], text_wrmsr[];
-extern const char text_xsetbv[], text_wbinvd[], text_invd[], text_monitor[], text_mwait[];
-extern const char text_write_cr3[], text_write_cr3_after[], text_pause[], text_rdtsc[];
-extern const char text_vmrun[], text_vmload[], text_vmsave[], text_stgi[], text_clgi[];
-extern const char text_invlpga[], out_return[], out[];
+extern const char kernel_halt[], kernel_jump[], text_goto[], text_return_to[];
+extern const char text_return_early[], text_return_late[], text_read[], text_write[];
+extern const char text_count[], text_keep[], text_divide[], text_undefined[];
+extern const char text_not_canonical[], text_load_ds[], text_load_ss[], text_float[];
+extern const char text_float_divide[], text_step[], text_vmcall[], text_syscall[], text_hlt[];
+extern const char text_cpuid[], text_rdpmc[], text_read_cr0[], text_write_cr0[];
+extern const char text_write_cr4[], text_read_dr7[], text_write_dr7[], text_clts[], text_in[];
+extern const char text_out_port[], text_rdmsr[], text_wrmsr[], text_xsetbv[], text_wbinvd[];
+extern const char text_invd[], text_monitor[], text_mwait[], text_write_cr3[];
+extern const char text_write_cr3_after[], text_pause[], text_rdtsc[], text_vmrun[];
+extern const char text_vmload[], text_vmsave[], text_stgi[], text_clgi[], text_invlpga[];
+extern const char out_return[], out[];
 
 /* --- jumps --------------------------------------------------------------------- */
 
@@ -416,7 +415,8 @@ const struct attack exit_attacks[] = {
 	ESCAPE("stack", "the private stack", .region = REGION_STACK),
 	{ "escape-guard", 2, "a jump from inside to the stack's guard page: limit",
 	  escape_to_guard, NULL },
-	{ "escape-return", 2, "a return from inside to the kernel: escape", escape_by_return, NULL },
+	{ "escape-return", 2, "a return from inside to the kernel: escape",
+	  escape_by_return, NULL },
 	{ "escape-guest-frame", 2, "a jump from inside to text at the guest's frame: escape",
 	  escape_to_guest_frame, NULL },
 	{ "return-early", 2, "an out-return with a word on the stack: frame",
@@ -452,7 +452,7 @@ const struct attack exit_attacks[] = {
 		  .rsi = VA_USER, .vector = PF_VECTOR, .error = 0x10),
 	EXCEPTION("vmcall", "the other vendor's hypercall", text_vmcall, .vector = UD_VECTOR),
 	EXCEPTION("syscall", "a disabled system call", text_syscall, .vector = UD_VECTOR),
-	{ "exception-read-only", 2, "a store to the guest's read-only memory: done once it allows it",
+	{ "exception-read-only", 2, "a store to the guest's read-only memory: when it allows it",
 	  exception_on_read_only, NULL },
 	{ "exception-user-mapped", 2, "a load from user memory that is there: a page fault",
 	  exception_on_user, NULL },

@@ -32,6 +32,11 @@ kernel_write:
 	mov %rax,(%rdi)
 	hlt
 
+	.globl kernel_write_device
+kernel_write_device:
+	mov %eax,(%rdi)
+	hlt
+
 	.globl kernel_read
 kernel_read:
 	mov (%rdi),%rax
@@ -563,9 +568,6 @@ text_wbinvd:
 text_invd:
 	invd
 	ret
-	.globl text_rsm
-text_rsm:
-	rsm
 	.globl text_monitor
 text_monitor:
 	monitor

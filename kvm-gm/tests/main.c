@@ -20,7 +20,8 @@
 #define DEFAULT_LIMIT	60	/* seconds, of one case */
 
 static const struct attack *const tables[] = {
-	entry_attacks, seal_attacks, exit_attacks, event_attacks, return_attacks, code_attacks, data_attacks,
+	entry_attacks, seal_attacks, exit_attacks, event_attacks, return_attacks, code_attacks,
+	data_attacks,
 	translation_attacks, closed_attacks, race_attacks,
 };
 
@@ -174,7 +175,7 @@ int main(int argc, char **argv)
 		case 't':
 			limit = strtoul(optarg, &end, 10);
 			if (*end || !limit || limit > 86400) {
-				fprintf(stderr, "raw-attacks: %s is no number of seconds\n", optarg);
+				fprintf(stderr, "raw-attacks: %s is no time in seconds\n", optarg);
 				return 2;
 			}
 			break;

@@ -16,8 +16,7 @@
 #define FORGED_PAGE	(SCRATCH + 0x20000)
 #define CALLS		2000
 
-extern const char kernel_halt[], kernel_calls[], kernel_remap[], kernel_write[];
-extern const char text_out[], text_read[];
+extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[];
 
 /* --- a vCPU in a thread of its own ------------------------------------------------- */
 

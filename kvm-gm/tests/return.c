@@ -9,10 +9,9 @@
 #define RESULT		0x1234
 #define SECRET(i)	(0x5ec2e700UL + (i))
 
-extern const char kernel_callee[];
-extern const char text_null[], text_out[], text_out_twice[], text_out_indirect[];
-extern const char text_out_args[], text_read[], text_recurse[], text_asm[], text_noreturn[];
-extern const char out[], out_args[];
+extern const char kernel_callee[], text_null[], text_out[], text_out_twice[];
+extern const char text_out_indirect[], text_out_args[], text_read[], text_recurse[];
+extern const char text_asm[], text_noreturn[], out[];
 
 /* A thread that called text_out() at @sp is in the kernel's function. */
 static void call_out(struct vcpu *vcpu, uint64_t sp)
@@ -456,7 +455,7 @@ static void arguments_out_to_text(const struct attack *attack)
 }
 
 const struct attack return_attacks[] = {
-	{ "out-call", 3, "a call out: the kernel sees arguments and nothing else, and changes nothing",
+	{ "out-call", 3, "a call out: the kernel sees its arguments alone, and changes nothing",
 	  out_and_back, NULL },
 	{ "out-call-twice", 3, "two calls out of one stay: each comes back", out_twice, NULL },
 	{ "out-call-indirect", 3, "a call out by pointer: it comes back", out_indirectly, NULL },
@@ -483,13 +482,13 @@ const struct attack return_attacks[] = {
 	  nested, NULL },
 	{ "exhausted", 3, "threads that stay away until no activation is left: limit",
 	  exhausted, NULL },
-	{ "two-on-one-stack", 3, "two out-calls that would come back at one stack pointer: one does",
+	{ "two-on-one-stack", 3, "two out-calls back to one stack pointer: one comes back",
 	  two_on_one_stack, NULL },
 	{ "call-running", 3, "a call on the stack of who is inside on another vCPU: environment",
 	  call_while_inside, NULL },
 	{ "superseded", 3, "a call from where another never came back; its in-return: return",
 	  superseded, NULL },
-	{ "superseded-often", 3, "calls that do not come back, from one place, to the last stack: limit",
+	{ "superseded-often", 3, "calls from one place that do not come back: limit",
 	  superseded_often, NULL },
 	{ "return-address-forged", 3, "the callee's return address changed to the text: exec",
 	  forged_return_address, NULL },
@@ -501,7 +500,7 @@ const struct attack return_attacks[] = {
 	  stack_overflow, NULL },
 	{ "stack-overflow-second", 3, "the same on the second stack: limit, the first is as it was",
 	  stack_overflow_second, NULL },
-	{ "callee-assembly", 3, "a callee in assembly that keeps nothing: the module finds all kept",
+	{ "callee-assembly", 3, "a callee in assembly that keeps nothing: all kept",
 	  assembly_callee, NULL },
 	{ "callee-no-return", 3, "an in-return from a callee that does not return: return",
 	  callee_without_return, NULL },
@@ -513,7 +512,7 @@ const struct attack return_attacks[] = {
 	  arguments_out, NULL },
 	{ "arguments-out-absent", 3, "the same with no stack there: environment",
 	  arguments_out_absent, NULL },
-	{ "arguments-out-to-text", 3, "the same with sealed text there: write, and nothing is written",
+	{ "arguments-out-to-text", 3, "the same with sealed text there: write",
 	  arguments_out_to_text, NULL },
 	{}
 };

@@ -11,12 +11,12 @@
 
 #define SP		STACK(0)
 #define RESULT		0x1234
-#define FORGED		(SCRATCH + 0x10000)	/* guest physical: forged tables, levels 1.. */
+#define FORGED		(SCRATCH + 0x10000)	/* guest physical: tables, levels 1.. */
 #define FORGED_PAGE	(SCRATCH + 0x20000)	/* what they map in the module's place */
 #define CR3_LEVEL	5
 
-extern const char kernel_write[], text_null[], text_read[], text_write[], text_out[];
-extern const char text_count[], text_sum[], text_goto[], text_read_private[], text_hlt[];
+extern const char kernel_write[], text_read[], text_write[], text_out[], text_count[];
+extern const char text_sum[], text_goto[], text_read_private[];
 
 /* --- the guest's own tables, forged ------------------------------------------------- */
 
@@ -485,9 +485,9 @@ const struct attack translation_attacks[] = {
 	  aperture_slot, NULL },
 	{ "guess-write", 6, "a store from inside to where no memory is: emulate",
 	  guess_inside, text_write },
-	{ "guess-aperture-write", 6, "a store from inside to where KVM's frames might be: access, and quarantine",
+	{ "guess-aperture-write", 6, "a store to where KVM's frames might be: access, quarantine",
 	  guess_aperture, text_write },
-	{ "guess-aperture-read", 6, "a load from inside from there: access, and quarantine",
+	{ "guess-aperture-read", 6, "a load from there: access, quarantine",
 	  guess_aperture, text_read },
 	{ "guess-read", 6, "a load from inside from where no memory is: emulate",
 	  guess_inside, text_read },
