@@ -13,10 +13,10 @@ printf '\t.text\n\tfunc h\n\tmov 8(%%rsp), %%rax\n\tjmp __x86_return_thunk\n\ten
 "$GMCC" guard -q --stacks 16 -o "$tmp/new.gm.ko" "$tmp/new.ko"
 
 json "counts pointers to entries and call sites of exits" \
-	"(gates[('in-call', 'f')]['pointers'], gates[('in-call', 'g')]['pointers'], gates[('out-call', 'ext')]['call-sites'], gates[('out-call-indirect', 'rax')]['call-sites']) == (1, 1, 2, 1)" \
+	"(gates[('in-call', 'f')]['pointers'], gates[('in-call', 'g')]['pointers'], gates[('out-call', 'ext')]['call-sites'], gates[('out-call-indirect', 'rax')]['call-sites']) == (1, 1, 4, 1)" \
 	"$tmp/old.gm.ko"
 json "lists relocations, imports and the trampoline" \
-	"len(j['relocations']) == 9 and j['relocations'][2] == {'region': 0, 'offset': 0x28, 'type': '32s', 'target': '.data', 'addend': 0} and [e['name'] for e in j['externs']] == ['ext'] and j['trampoline']['offset'] == 0x20 and not j['privileges']" \
+	"len(j['relocations']) == 11 and j['relocations'][2] == {'region': 0, 'offset': 0x28, 'type': '32s', 'target': '.data', 'addend': 0} and [e['name'] for e in j['externs']] == ['ext'] and j['trampoline']['offset'] == 0x20 and not j['privileges']" \
 	"$tmp/old.gm.ko"
 "$here/mkwrong" "$tmp/old.gm.ko" "$tmp/wrong"
 json "lists privileged instructions" "j['privileges'] == [{'instruction': 'wrmsr', 'places': 1}]" \
@@ -31,7 +31,7 @@ kinds = [r.get('class') for r in root.iter(ns + 'rect')]
 assert [kinds.count(k) for k in ('life', 'in', 'out', 'ind', 'mod')] == [2, 2, 1, 1, 1], kinds
 assert sum(p.get('class') is not None for p in root.iter(ns + 'path')) == 6
 texts = [t.text for t in root.iter(ns + 'text')]
-assert texts[texts.index('ext') + 1] == '2' and texts[texts.index('*rax') + 1] == '1', texts
+assert texts[texts.index('ext') + 1] == '4' and texts[texts.index('*rax') + 1] == '1', texts
 w, h = int(root.get('width')), int(root.get('height'))
 for r in root.iter(ns + 'rect'):
     if r.get('x'):
@@ -42,7 +42,7 @@ check "--graph=dot says the same" python3 -c "
 import re, sys
 d = open(sys.argv[1]).read()
 assert len(re.findall(r'in\d+ -> module', d)) == 4 and len(re.findall(r'module -> out\d+', d)) == 2, d
-assert 'label=\"*rax\"' in d and 'penwidth=2, label=\"2\"' in d, d" "$tmp/graph.dot"
+assert 'label=\"*rax\"' in d and 'penwidth=3, label=\"4\"' in d, d" "$tmp/graph.dot"
 fails "--graph of another kind is wrong usage" 2 "gmcc inspect: --graph wants svg or dot, not \`png'." \
 	"$GMCC_SAN" inspect --graph=png "$tmp/old.gm.ko"
 fails "--graph and --json is wrong usage" 2 "" "$GMCC_SAN" inspect --graph --json "$tmp/old.gm.ko"
@@ -57,7 +57,7 @@ entries
   - g  (1 pointer)
   + h  (1 pointer)
 exits
-  ~ ext  (2, now 1 call site)
+  ~ ext  (4, now 3 call sites)
   + other  (1 call site)
 shared with the guest
   ~ .gm.anchors  (120, now 128 bytes)
@@ -74,7 +74,7 @@ j = json.load(open(sys.argv[1]))
 assert not j['same'] and j['stacks'] == {'old': 32, 'new': 16}, j
 assert [(e['change'], e['name']) for e in j['entries']] == [('removed', 'g'), ('added', 'h')], j
 assert j['entries'][1]['new'] == {'count': 1, 'stack-words': 1}, j
-assert j['exits'][0]['old']['count'] == 2 and j['exits'][0]['new']['count'] == 1, j" "$tmp/j.json"
+assert j['exits'][0]['old']['count'] == 4 and j['exits'][0]['new']['count'] == 3, j" "$tmp/j.json"
 fails "--diff with a file that is no image" 2 \
 	"gmcc: $tmp/old.ko: no manifest. Give an image that \`gmcc guard' wrote." \
 	"$GMCC_SAN" inspect --diff "$tmp/old.ko" "$tmp/old.gm.ko"

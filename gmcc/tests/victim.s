@@ -35,6 +35,19 @@
 	jmp ext
 	endfunc cleanup_module
 
+	func aligned
+	push %rbp
+	orc 16
+	mov %rsp, %rbp
+	orc 16, 4
+	and $-16, %rsp
+	sub $32, %rsp
+	call ext
+	leave
+	orc 8
+	jmp __x86_return_thunk
+	endfunc aligned
+
 	.section .gnu.linkonce.this_module
 	.quad cleanup_module
 	.section .data.private, "aw"
