@@ -5,7 +5,10 @@
  */
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <libelf.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gmcc.h"
 
@@ -28,12 +31,43 @@ static size_t hash(const char *s)
 	return h;
 }
 
+/* The .BTF section of an ELF file, without reading the rest of it; or NULL. */
+static struct btf *from_elf(const char *file)
+{
+	struct btf *found = NULL;
+	Elf_Scn *scn = NULL;
+	size_t names;
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	Elf *elf;
+
+	if (fd < 0)
+		return NULL;
+	elf_version(EV_CURRENT);
+	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (elf && !elf_getshdrstrndx(elf, &names))
+		while (!found && (scn = elf_nextscn(elf, scn))) {
+			const Elf64_Shdr *sh = elf64_getshdr(scn);
+			const char *name = sh ? elf_strptr(elf, names, sh->sh_name) : NULL;
+			Elf_Data *d = name && !strcmp(name, ".BTF") ? elf_rawdata(scn, NULL) : NULL;
+
+			if (d && d->d_buf && d->d_size < UINT32_MAX)
+				found = btf__new(d->d_buf, d->d_size);
+			if (libbpf_get_error(found))
+				found = NULL;
+		}
+	elf_end(elf);
+	close(fd);
+	return found;
+}
+
 static void load(const struct obj *o)
 {
 	if (btf)
 		return;
 	libbpf_set_print(NULL);
-	btf = btf__parse(o->opt->btf, NULL);
+	btf = from_elf(o->opt->btf);
+	if (!btf)
+		btf = btf__parse(o->opt->btf, NULL);
 	if (libbpf_get_error(btf))
 		die(o->opt->btf, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
 }

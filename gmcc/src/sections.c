@@ -216,11 +216,10 @@ static void classify(struct obj *o, struct sec *s)
 			s->role = ROLE_TEXT;
 		return;
 	}
-	if (sp && sp->action == RODATA && s->size) {
-		if (s->flags & SHF_WRITE)
-			refuse(o, s, 0, "read-only data by name, but writable. Rename the section to .data.*.");
+	if (sp && sp->action == RODATA && s->flags & SHF_WRITE)
+		s->special = lookup(".data");	/* read-only by name alone */
+	else if (sp && sp->action == RODATA && s->size)
 		s->role = ROLE_RODATA;
-	}
 }
 
 /* Unknown sections may not touch sealed text, in either direction. Said once. */

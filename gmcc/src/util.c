@@ -10,6 +10,7 @@
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -18,6 +19,14 @@
 
 #define INPUT_MAX	(256UL << 20)	/* unpacked */
 #define MAX_MESSAGES	20
+
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
 
 struct chunk {
 	struct chunk *next;
@@ -38,7 +47,6 @@ static struct ending *endings;
 static struct chunk *arena;
 static char *temp_file;
 static unsigned int nr_refused;
-static bool registered;
 
 void run_release(void)
 {
@@ -71,20 +79,59 @@ void at_end(void (*fn)(void *), void *arg)
 	endings = e;
 }
 
-void *xalloc(size_t size)
+_Noreturn static void no_memory(void)
 {
-	struct chunk *c = calloc(1, sizeof(*c) + size);
+	fprintf(stderr, "gmcc: out of memory\n");
+	run_exit(EXIT_REFUSED);
+}
 
-	if (!c) {
-		fprintf(stderr, "gmcc: out of memory\n");
-		run_exit(EXIT_REFUSED);
-	}
+static void release_at_exit(void)
+{
+	static bool registered;
+
 	if (!registered)
 		registered = !atexit(run_release);
-	c->next = arena;
-	arena = c;
-	return c->data;
 }
+
+#ifdef SANITIZED
+/* Each on its own, so that the sanitizer sees where it ends. */
+void *xalloc(size_t size)
+{
+	struct chunk *p = calloc(1, sizeof(*p) + size);
+
+	if (!p)
+		no_memory();
+	release_at_exit();
+	p->next = arena;
+	arena = p;
+	return p->data;
+}
+#else
+/* From blocks of huge pages: most of the time would go into page faults. */
+void *xalloc(size_t size)
+{
+	static uint8_t *block, *end;
+	const size_t huge = 2UL << 20, most = 1UL << 40;
+	size_t room = (size + 15) & ~15UL;
+
+	if (size > most)
+		no_memory();
+	if (room > (size_t)(end - block)) {
+		size_t len = ((room > 4 * huge ? room : 4 * huge) + huge - 1) & ~(huge - 1);
+		uint8_t *p = mmap(NULL, len + huge, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (p == MAP_FAILED)
+			no_memory();
+		release_at_exit();
+		block = (uint8_t *)(((uintptr_t)p + huge - 1) & ~(huge - 1));
+		end = block + len;
+		madvise(block, len, MADV_HUGEPAGE);
+	}
+	block += room;
+	return block - room;
+}
+#endif
 
 void *xmemdup(const void *p, size_t size)
 {
@@ -278,6 +325,7 @@ void write_output(const char *file, const void *data, size_t size)
 	fd = mkstemp(tmp);
 	if (fd < 0)
 		die(file, "cannot create: %s.", strerror(errno));
+	if (!temp_file)
 	temp_file = tmp;
 	while (done < size) {
 		ssize_t n = write(fd, (const char *)data + done, size - done);

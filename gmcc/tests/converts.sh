@@ -429,3 +429,14 @@ accepted "a label's address as a number" <<-'S'
 	ret
 	endfunc f
 S
+
+accepted "data that is read-only by name alone" <<-'S'
+	func f
+	incl counter(%rip)
+	ret
+	endfunc f
+	.section .init.rodata, "aw"
+	counter: .long 0
+S
+json "is private data" \
+	"[r['kind'] for r in j['regions'] if r['section'] == '.rodata.gm_init'] == ['data']" "$tmp/good.gm.ko"

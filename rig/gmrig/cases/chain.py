@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """From a registered image to packets through a sealed module, and back."""
 
+import re
+
 from ..case import case, expect, expect_equal
 from ..life import CROSSINGS, IMAGE, MODULE, PACKETS, Life
 
@@ -54,6 +56,57 @@ def chain_dummy(bench):
 @case
 def chain_dummy_1cpu(bench):
     whole_life(bench)
+
+
+PARTS = "/sys/module/gm_parts/parameters/run"
+
+# What each part of gm_parts says; a part without a result is done silently.
+SAYS = (
+    ("branches", "off 0 on 1"), ("enable", None), ("branches", "off 1 on 0"),
+    ("disable", None), ("branches", "off 0 on 1"),
+    ("ports", "80 80 80 80"),
+    ("msrs", "1 1"),
+    ("ones", "9 17"),
+    ("interrupts", "010"), ("interrupts", "010"), ("sum", "6"),
+    ("aligned", "1 2 3"),
+    ("print", "1 2 3 4 5 6 7 eight"),
+    ("call", "41"), ("update", None), ("call", "42"),
+)
+
+
+@case
+def chain_conversions(bench):
+    """gm_parts has what gmcc converts: static branches, BUG and WARN, ports and
+    MSRs, alternatives, per-CPU data, static calls, aligned frames, va_list."""
+    life = Life(bench.guest, "gm_parts")
+    life.register()
+    life.load()
+
+    def run(part):
+        life.sh(f"echo {part} >{PARTS}")
+        return life.sh(f"cat {PARTS}").strip()
+
+    for part, says in SAYS:
+        said = run(part)
+        expect(says is None or said == says, f"{part}: {said!r}, not {says!r}")
+    life.counters()
+
+    bench.guest.console_added()
+    expect_equal("warn", run("warn"), "1 0")
+    expect_equal("once", run("once"), "went on")
+    expect_equal("once again", run("once"), "went on")
+    text = life.sh("dmesg")
+    expect_equal("WARNINGs", len(re.findall(r"WARNING: .* at \S*gm_parts\.c:\d+ ", text)), 2)
+    expect("gm_parts warns, 5" in text, "the text of WARN is missing")
+    life.counters()
+
+    # The shell that writes dies of the BUG; the guest and the module live on.
+    bench.guest.shell.run(f"(echo bug >{PARTS})", 30)
+    text = life.sh("dmesg")
+    expect(re.search(r"kernel BUG at \S*gm_parts\.c:\d+!", text), "no BUG is reported")
+    expect_equal("result before the BUG", life.sh(f"cat {PARTS}").strip(), "went into")
+    expect_equal("branches", run("branches"), "off 0 on 1")
+    expect_equal("violations", life.violations(), 0)
 
 
 def available(bench):
