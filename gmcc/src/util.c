@@ -325,7 +325,6 @@ void write_output(const char *file, const void *data, size_t size)
 	fd = mkstemp(tmp);
 	if (fd < 0)
 		die(file, "cannot create: %s.", strerror(errno));
-	if (!temp_file)
 	temp_file = tmp;
 	while (done < size) {
 		ssize_t n = write(fd, (const char *)data + done, size - done);
