@@ -30,9 +30,11 @@ help:
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  images           test keys; the stock dummy.ko and two of our own, guarded and signed'
+	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
+	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
 	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
@@ -57,7 +59,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check check-attacks bench-idle-cost bench-crossing: deps
+demo check check-attacks check-loads bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -65,7 +67,7 @@ configured:
 
 # --- build ----------------------------------------------------------------
 
-all: kvm-gm kvm-stock qemu gmcc guest images raw-attacks
+all: kvm-gm kvm-stock qemu gmcc guest images load-images raw-attacks
 
 kvm-gm kvm-stock: configured
 	rig/fetch-linux
@@ -95,6 +97,10 @@ images: gmcc guest
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
 
+# The modules of rig/loads.toml.
+load-images: images
+	$(RIG) load-images
+
 # --- test -----------------------------------------------------------------
 
 run-demo: all
@@ -105,6 +111,9 @@ run-check: all
 
 run-check-attacks: kvm-gm qemu guest images raw-attacks
 	$(RIG) test attacks raw
+
+run-check-loads: kvm-gm qemu guest load-images raw-attacks
+	$(RIG) test loads
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
@@ -170,5 +179,6 @@ cache-clean:
 	rig/clean-cache
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc bench-idle-cost bench-crossing configured kvm-gm \
-	kvm-stock qemu gmcc guest images raw-attacks run-demo run-check run-check-attacks \
+	kvm-stock qemu gmcc guest images load-images raw-attacks run-demo run-check \
+	run-check-attacks check-loads run-check-loads \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

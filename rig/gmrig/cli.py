@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 
-from . import accel
+from . import accel, loads
 from .channel import Patience, RigError
 from .config import L1_KERNELS, Config, ConfigError, host_description
 from .session import BOOTS, Session
@@ -46,8 +46,13 @@ def parser():
     add("shell", "an interactive session: `l1 CMD', `l2 CMD', `hmp CMD'")
 
     test = commands.add_parser("test", help="run test cases or groups")
-    test.add_argument("names", nargs="*", metavar="NAME|GROUP", help="all when none is given")
+    test.add_argument("names", nargs="*", metavar="NAME|GROUP", help="all but those that "
+                      "only some group has when none is given")
+    test.add_argument("--stock", action="store_true", help="in the group loads, load the "
+                      "modules as they are: does what is done with them work at all?")
     l1_kernel(test)
+
+    commands.add_parser("load-images", help="guard and sign the modules of loads.toml")
 
     commands.add_parser("list", help="list the test cases")
 
@@ -137,11 +142,14 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     session = None
     try:
-        config = Config(getattr(options, "l1_kernel", "stock"))
+        config = Config(getattr(options, "l1_kernel", "stock"), getattr(options, "stock", False))
         Patience.factor = config.slowness
         if options.command in ("test", "list"):
             from . import runner
             return runner.main(config, options)
+        if options.command == "load-images":
+            loads.build_images(config)
+            return 0
         if options.command == "selftests":
             from . import selftests
             return selftests.main(config, options)

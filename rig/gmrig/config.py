@@ -16,7 +16,7 @@ L1_KERNELS = {"stock": 1, "debug": 6}
 
 
 class Config:
-    def __init__(self, l1_kernel="stock"):
+    def __init__(self, l1_kernel="stock", stock_modules=False):
         path = os.path.join(TOP, "config.mk")
         if not os.path.exists(path):
             raise ConfigError("no config.mk: run ./configure (or make) first")
@@ -31,6 +31,7 @@ class Config:
         self.kernel_modules = self.values["KERNEL_MODULES"]
         self.kernel_release = self.values["KERNEL_RELEASE"]
         self.l1_kernel = l1_kernel
+        self.stock_modules = stock_modules
         self.slowness = L1_KERNELS[l1_kernel]
         self.l1_image, self.l1_modules = self.kernel_image, self.kernel_modules
         self.kvm_suffix = ""

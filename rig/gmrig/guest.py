@@ -6,10 +6,12 @@ import re
 import shlex
 import time
 
-from . import cpio, kmod
+from . import cpio, kmod, loads
 from .channel import Hmp, Qmp, RigError, Shell, tail
+from .config import TOP
 
 GUEST_MODULES = ("dummy", "pktgen")
+TOOLS = os.path.join(TOP, "rig", "l2-bin")
 OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
                   r"unable to handle|invalid opcode|soft lockup|stall")
 
@@ -21,13 +23,15 @@ WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 class Boot:
     """How a guest is started; tests that name the same one share it."""
 
-    def __init__(self, name, device=True, cpus=2, memory=384, policy="inject", kexec=False):
+    def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
+                 kexec=False, loads=False):
         self.name = name
         self.device = device
         self.cpus = cpus
         self.memory = memory
         self.policy = policy
         self.kexec = kexec	# the guest has its kernel and initramfs, to start again
+        self.loads = loads		# has the modules of loads.toml, and devices for them
 
 
 class Guest:
@@ -54,13 +58,17 @@ class Guest:
         archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l2-init"))
         archive.copy("bin/busybox", self.config.busybox)
         archive.device("dev/console", 5, 1)
-        for name, data in self.modules.closure(GUEST_MODULES):
+        names = loads.stock_modules() if self.boot.loads else GUEST_MODULES
+        for name, data in self.modules.closure(names):
             archive.file(f"modules/{name}.ko", data)
         for path, mode in ((self.config.built("guest", "gm-load"), 0o755),
+                           (self.config.built("guest", "gm-try"), 0o755),
                            (self.config.built("guest", "attack", "gm_attack.ko"), 0o644)):
             if os.path.exists(path):
                 folder = "bin" if mode == 0o755 else "modules"
                 archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
+        for name in sorted(os.listdir(TOOLS)):
+            archive.copy(f"bin/{name}", os.path.join(TOOLS, name))
         path = os.path.join(self.outer.run, "l2-initramfs")
         archive.write(path)
         if self.boot.kexec:
@@ -94,7 +102,20 @@ class Guest:
             accel += ",guarded-modules=on"
             command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
                                    f"violation-policy={boot.policy}"]
+        if boot.loads:
+            command += self._devices()
         return command + ["-accel", accel]
+
+    def _devices(self):
+        """For the virtio drivers among the modules: a disk of numbered lines, and more."""
+        disk = os.path.join(self.outer.run, "l2-disk")
+        with open(disk, "w", encoding="ascii") as stream:
+            stream.writelines(f"line {number:010}\n" for number in range(1 << 18))
+        return ["-drive", f"if=none,id=disk,format=raw,file={disk}",
+                "-device", "virtio-blk-pci,drive=disk",
+                "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
+                "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
+                "-virtfs", f"local,path={self.outer.run},mount_tag=run,security_model=none"]
 
     def start(self, timeout=120):
         began = time.monotonic()

@@ -13,11 +13,12 @@ CROSSINGS = ("in-call", "out-return", "out-call", "in-return", "event-exit", "re
 
 
 class Life:
-    def __init__(self, guest, name=MODULE):
+    def __init__(self, guest, name=MODULE, image=None):
         self.guest = guest
         self.name = name
-        self.image = guest.config.need(guest.config.built("images", f"{name}.gm.ko"),
-                                       "images")
+        self.image = guest.config.need(
+            image or guest.config.built("images", f"{name}.gm.ko"),
+            "load-images" if image else "images")
 
     def module(self):
         """What query-gm says of the module, or None."""
@@ -38,9 +39,9 @@ class Life:
         expect_equal("state", module["state"], "registered")
         return output
 
-    def load(self):
+    def load(self, params=""):
         """Load it with the guest's ordinary loader; wait for the seal."""
-        output = self.sh(f"gm-load {self.name}")
+        output = self.sh(f"gm-load {self.name} {params}".rstrip())
         event = self.guest.qmp.wait_event("GM_SEALED", 20)
         expect_equal("module of GM_SEALED", event["data"]["module"], self.name)
         module = self.module()

@@ -17,6 +17,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("guarded-quarantine", policy="quarantine"),
     Boot("guarded-kexec", memory=512, kexec=True),
     Boot("plain", device=False),
+    Boot("loads", memory=512, loads=True),
 )}
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of test cases: rig/tests.toml, with the code behind each row, and the
-raw attacks, whose table is their own."""
+raw attacks and the modules to load, whose tables are their own."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Callable
 
-from .cases import raw
+from .cases import loads, raw
 from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "attacks", "policy", "stress", "bad_input")
@@ -25,6 +25,7 @@ class Case:
     boot: str = ""		# how to start L2; "": no machine needed, "l1": L1 only
     fresh: bool = False		# wants an L2 that no other test has used
     guest_oops: bool = False	# the guest kernel may complain: it is the victim
+    extra: bool = False		# runs only when named
 
 
 def load():
@@ -48,12 +49,12 @@ def load():
         cases.append(Case(function=function, **row))
     if functions:
         raise ConfigError(f"cases without a row in tests.toml: {', '.join(functions)}")
-    return cases + [Case(**row) for row in raw.rows()]
+    return cases + [Case(**row) for rows in (raw.rows(), loads.rows()) for row in rows]
 
 
 def select(cases, names):
     if not names:
-        return cases
+        return [case for case in cases if not case.extra]
     known = {case.name for case in cases}.union(*(case.groups for case in cases))
     for name in names:
         if name not in known:
