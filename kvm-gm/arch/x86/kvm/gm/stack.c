@@ -90,8 +90,10 @@ static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u3
 }
 
 /*
- * Take over what the mirror holds in [@va, @va + @len). The guest may be
- * writing to it: what is remembered is what the module is given.
+ * Take over what the guest changed in the mirror of [@va, @va + @len). It may
+ * be writing to it: what is remembered is what the module is given. What it
+ * left alone may be newer on the private stack: the module itself writes there,
+ * in calls that it gets before this one returns.
  */
 static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
 {
@@ -99,9 +101,17 @@ static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, 
 
 	while (len) {
 		struct gm_span span = gm_span(seal, va, len);
+		u32 i;
 
-		memcpy(span.private, span.mirror, span.len);
-		memcpy(&act->shadow[at], span.private, span.len);
+		for (i = 0; i < span.len; i++) {
+			u8 byte = READ_ONCE(span.mirror[i]);
+
+			if (byte != act->shadow[at + i]) {
+				span.private[i] = byte;
+				act->shadow[at + i] = byte;
+			}
+		}
+
 		va += span.len;
 		at += span.len;
 		len -= span.len;
