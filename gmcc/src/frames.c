@@ -116,7 +116,7 @@ static int64_t top_of(const struct func *f, bool gapped)
 {
 	int64_t top = gapped && f->aligned_at ? -f->aligned_at : -8;
 
-	for (int64_t slot = -top / 8 - 1; slot < 16 && f->saved[gapped] >> slot & 1; slot++)
+	for (int64_t slot = -top / 8 - 1; slot >= 0 && slot < 16 && f->saved[gapped] >> slot & 1; slot++)
 		top -= 8;
 	return top;
 }

@@ -239,7 +239,8 @@ static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn 
 	}
 	if (in->id == X86_INS_PUSH) {
 		n->kind = INSN_PUSH;
-		n->saves = op[0].type == X86_OP_REG && is_callee_saved(op[0].reg);
+		/* R10, an aligned frame's argument pointer, lies among them. */
+		n->saves = op[0].type == X86_OP_REG && (is_callee_saved(op[0].reg) || op[0].reg == X86_REG_R10);
 		n->sp_copy = is_rsp(&op[0]);
 	}
 	n->canary_load = in->id == X86_INS_MOV && op[1].type == X86_OP_MEM &&

@@ -50,8 +50,10 @@ static void check_this_module(struct vimg *v, const struct vsec *s, const struct
 /* A pointer in data, whoever may read it. */
 static void check_pointer(struct vimg *v, const struct vsec *s, const struct vrel *r)
 {
+	/* In code that is the guest's, a relative field ends its instruction. */
+	bool code = s->flags & SHF_EXECINSTR && !s->kind;
 	int64_t off;
-	const struct vsec *t = vrel_target(r, 0, &off);
+	const struct vsec *t = vrel_target(r, code ? r->width : 0, &off);
 
 	if (s->kind == KVM_GM_REGION_GATES) {
 		if (!t || strcmp(t->name, GM_SECTION_ANCHORS) || !vrel_is_pc(r))

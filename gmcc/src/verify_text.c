@@ -159,13 +159,13 @@ static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 		n->off = addr;
 		s->starts[addr] = s->nr_insns;
 		if (*p == 0xcc) {
-			n->len = 1;
+			/* A run of padding is one: nothing has business inside it. */
+			while (left && *p == 0xcc && n->len < UINT8_MAX)
+				p++, addr++, left--, n->len++;
 			n->kind = V_TRAP;
-			p++, addr++, left--;
-			if (next < s->nr_rels && s->rels[next].off == n->off) {
-				finding(v, "relocation", s, n->off, "no field of the instruction, int3.");
-				next++;
-			}
+			for (; next < s->nr_rels && s->rels[next].off < addr; next++)
+				finding(v, "relocation", s, s->rels[next].off,
+					"no field of the instruction, int3.");
 			continue;
 		}
 		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {

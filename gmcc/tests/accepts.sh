@@ -181,6 +181,29 @@ json "a variadic function's gate leads to an entry that copies its arguments" \
 	"gates[('in-call', 'f')]['stack-words'] == 6" "$tmp/good.gm.ko"
 
 # Which of two calls runs depends on the alignment; each has a size of its own.
+accepted "a window below saved registers with R10 among them" f:0:16 <<-'S'
+	func f
+	push %r12
+	orc 16
+	push %r10
+	orc 24
+	push %rbx
+	orc 32
+	sub $16, %rsp
+	orc 48
+	mov %rsp, %rdi
+	call ext
+	add $16, %rsp
+	orc 32
+	pop %rbx
+	orc 24
+	pop %r10
+	orc 16
+	pop %r12
+	orc 8
+	ret
+	endfunc f
+S
 accepted "a frame that is aligned below RBP" f:0:24 <<-'S'
 	func f
 	push %rbp
