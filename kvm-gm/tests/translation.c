@@ -434,7 +434,7 @@ static void guess_aperture(const struct attack *attack)
 	machine_map(&vm, VA_BESIDE, gpa, PTE_P | PTE_W);
 	call_text(cpu, text, SP, VA_BESIDE, 0);
 	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text), 0, .gpa = gpa,
-			 .module = &victim, .inside = SP);
+			 .module = &victim, .inside = SP, .policy = KVM_GM_POLICY_QUARANTINE);
 	expect_equal("flags", query(1).flags, KVM_GM_QUERY_F_QUARANTINED);
 	victim_is_gone();
 }
