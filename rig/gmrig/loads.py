@@ -61,16 +61,16 @@ def load():
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"loads.toml: {name}: there twice")
-    for row in rows:
-        for name in row.guarded:
-            if kmod.canonical(name) not in names:
-                raise ConfigError(f"loads.toml: {row.name}: {name} has no row of its own")
     return rows
 
 
+def guarded_modules():
+    return sorted({kmod.canonical(name) for row in load() for name in (*row.guarded, row.name)})
+
+
 def stock_modules():
-    """All modules that the guest needs as they are: the rows', and what they want."""
-    return [name for row in load() for name in (*row.stock, row.name)]
+    """All modules that the guest has as they are: the rows', and what they want."""
+    return [name for row in load() for name in (*row.stock, *row.guarded, row.name)]
 
 
 def image(config, module):
@@ -90,14 +90,14 @@ def build_images(config):
     modules = kmod.Modules(config.kernel_modules)
     os.makedirs(os.path.dirname(image(config, "x")), exist_ok=True)
     failed = []
-    for row in load():
-        target, source = image(config, row.module), modules.paths.get(row.module)
+    for module in guarded_modules():
+        target, source = image(config, module), modules.paths.get(module)
         if source is None:
-            raise ConfigError(f"loads.toml: the kernel has no module {row.name}")
+            raise ConfigError(f"loads.toml: the kernel has no module {module}")
         if is_fresh(target, (gmcc, key, source)):
             continue
         with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as work:
-            unsigned, signed = f"{work}/{row.module}.ko", f"{work}/signed"
+            unsigned, signed = f"{work}/{module}.ko", f"{work}/signed"
             for command in (
                     ["guard", "--btf", os.path.join(config.values["KERNEL_HEADERS"], "vmlinux"),
                      "-o", unsigned, source],
@@ -105,7 +105,7 @@ def build_images(config):
                 done = subprocess.run([gmcc, *command], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, check=False)
                 if done.returncode:
-                    failed.append(f"{row.name}: gmcc {command[0]} ended with "
+                    failed.append(f"{module}: gmcc {command[0]} ended with "
                                   f"{done.returncode}:\n{done.stdout}")
                     break
             else:

@@ -90,7 +90,7 @@ class Load:
 
     def work(self):
         for command in self.row.setup:
-            self.sh(command)
+            self.sh(command, 60)
         for check in self.row.check:
             output = self.sh(check.run, check.timeout).strip()
             expect(re.fullmatch(check.want, output, re.DOTALL),
@@ -98,7 +98,7 @@ class Load:
         if self.row.algorithms:
             self.check_self_tests()
         for command in self.row.teardown:
-            self.sh(command)
+            self.sh(command, 60)
 
     def remove(self):
         for name in reversed(self.inserted):
