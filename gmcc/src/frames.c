@@ -298,6 +298,24 @@ static void note_variadic(const struct sec *s, const struct insn *n)
 		f->lends_args = true;
 }
 
+static bool is_fentry(const struct insn *n)
+{
+	return n->rel && !n->rel->sym->sec && !strcmp(n->rel->sym->name, "__fentry__");
+}
+
+/* Early: a module that is far too large is not worth the rest of the work. */
+void frames_check_count(struct obj *o)
+{
+	size_t calls = 0;
+
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
+			calls += o->secs[i]->insns[j].kind == INSN_CALL &&
+				 !is_fentry(&o->secs[i]->insns[j]);
+	if (calls > KVM_GM_MAX_FRAMES)
+		die(o->file, "%zu calls, more than %d. Split the module.", calls, KVM_GM_MAX_FRAMES);
+}
+
 void frames_find_variadic(struct obj *o)
 {
 	for_each_insn(o, note_variadic);

@@ -338,7 +338,7 @@ bool text_part_patterns(struct sec *s);
 void text_scan_patterns(struct obj *o, const struct sec *s);
 /* The instruction that starts at an offset, or NULL. */
 struct insn *insn_at(const struct sec *s, uint64_t off);
-/* Nothing reads the flags that a conversion at @n would destroy. */
+/* Nothing from @n on reads flags that are set before it. NULL: a section's end. */
 bool flags_dead_at(const struct sec *s, const struct insn *n);
 
 /* vector.c: the length of an AVX instruction, its disp and imm in @n; 0: none */
@@ -414,6 +414,7 @@ void orc_read(struct obj *o);
 const struct orc *orc_at(const struct sec *s, uint32_t off);
 
 /* frames.c */
+void frames_check_count(struct obj *o);
 void frames_find_variadic(struct obj *o);
 void frames_build(struct obj *o);
 /* Values pushed right before a call: its arguments on the stack, at most. */

@@ -90,6 +90,7 @@ static void convert(struct obj *o)
 		if (o->secs[i]->role == ROLE_TEXT && o->secs[i] != o->s_glue)
 			text_decode(o, o->secs[i]);
 	refused_exit(o);
+	frames_check_count(o);
 	orc_read(o);
 	convert_text(o);
 	stack_follow(o);

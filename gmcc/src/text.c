@@ -447,7 +447,9 @@ static bool flags_dead(const struct sec *s, const struct insn *n, uint8_t live, 
 		to = s;
 		if (n->kind == INSN_JCC && !flags_dead(to, branch_target(&to, n), live, steps))
 			return false;
-		n = n + 1 < s->insns + s->nr_insns ? n + 1 : NULL;
+		/* What runs off a section's end meets padding that traps. */
+		if (++n == s->insns + s->nr_insns)
+			return true;
 	}
 	return false;
 }
@@ -456,7 +458,7 @@ bool flags_dead_at(const struct sec *s, const struct insn *n)
 {
 	int steps = 256;
 
-	return flags_dead(s, n, FLAG_ALL, &steps);
+	return !n || flags_dead(s, n, FLAG_ALL, &steps);
 }
 
 static void check_targets(struct obj *o, struct sec *s)

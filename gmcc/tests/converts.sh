@@ -440,3 +440,18 @@ accepted "data that is read-only by name alone" <<-'S'
 S
 json "is private data" \
 	"[r['kind'] for r in j['regions'] if r['section'] == '.rodata.gm_init'] == ['data']" "$tmp/good.gm.ko"
+
+accepted "a WARN at a section's end" <<-'S'
+	func f
+	jmp f.cold
+	endfunc f
+	.section .text.unlikely, "ax"
+	.type f.cold, @function
+	f.cold:
+	orc 8
+	ud2
+	.size f.cold, . - f.cold
+	.section __bug_table, "aw"
+	.long f.cold - ., 0
+	.short 0, 1
+S
