@@ -150,15 +150,15 @@ static void seal(struct machine *m, unsigned int nr, unsigned int activations)
 	static struct module module;
 	uint64_t va = module_va(nr), text_va = va + PAGE;
 	const struct kvm_gm_gate gates[] = {
-		{ va + GATE_NULL, text_va + (text_null - text), KVM_GM_GATE_IN_CALL, 0, 0, 0 },
-		{ va + GATE_OUT, text_va + (text_out - text), KVM_GM_GATE_IN_CALL, 0, 0, 0 },
-		{ va + GATE_PARK, text_va + (text_park - text), KVM_GM_GATE_IN_CALL, 0, 0, 0 },
-		{ va + IN_RETURN, 0, KVM_GM_GATE_IN_RETURN, 0, 0, 0 },
-		{ va + RESUME, 0, KVM_GM_GATE_RESUME, 0, 0, 0 },
-		{ text_va + TEXT_STUB, kernel_va(kernel_callee), KVM_GM_GATE_OUT_CALL, 0, 0, 0 },
+		{ va + GATE_NULL, text_va + (text_null - text), KVM_GM_GATE_IN_CALL, 0, 0, 0, 0 },
+		{ va + GATE_OUT, text_va + (text_out - text), KVM_GM_GATE_IN_CALL, 0, 0, 0, 0 },
+		{ va + GATE_PARK, text_va + (text_park - text), KVM_GM_GATE_IN_CALL, 0, 0, 0, 0 },
+		{ va + IN_RETURN, 0, KVM_GM_GATE_IN_RETURN, 0, 0, 0, 0 },
+		{ va + RESUME, 0, KVM_GM_GATE_RESUME, 0, 0, 0, 0 },
+		{ text_va + TEXT_STUB, kernel_va(kernel_callee), KVM_GM_GATE_OUT_CALL, 0, 0, 0, 0 },
 		{ text_va + TEXT_STUB_PARK, kernel_va(kernel_parked), KVM_GM_GATE_OUT_CALL,
-		  0, 0, 0 },
-		{ text_va + TEXT_OUT_RETURN, 0, KVM_GM_GATE_OUT_RETURN, 0, 0, 0 },
+		  0, 0, 0, 0 },
+		{ text_va + TEXT_OUT_RETURN, 0, KVM_GM_GATE_OUT_RETURN, 0, 0, 0, 0 },
 	};
 	unsigned int i;
 
