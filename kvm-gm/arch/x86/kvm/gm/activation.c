@@ -66,12 +66,12 @@ void gm_free_activations(struct gm_seal *seal)
 
 static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_guest_sp[gm_hash(sp, seal->kvm->arch.gm->hash_key, seal->act_bits)];
+	return &seal->by_guest_sp[gm_hash(sp, seal->hash_key, seal->act_bits)];
 }
 
 static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_out_sp[gm_hash(sp, seal->kvm->arch.gm->hash_key, seal->act_bits)];
+	return &seal->by_out_sp[gm_hash(sp, seal->hash_key, seal->act_bits)];
 }
 
 static __always_inline struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
@@ -149,6 +149,7 @@ void gm_end_activation(struct gm_seal *seal, struct gm_activation *act)
 	hlist_del(&act->by_guest_sp);
 	act->next_free = seal->free_acts;
 	seal->free_acts = act;
+	act->fpu = GM_FPU_GUEST;
 	WRITE_ONCE(act->state, GM_ACT_FREE);
 }
 

@@ -187,7 +187,6 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	}
 
 	act->gate = gate - seal->gates;
-	act->fpu = GM_FPU_GUEST;
 	gm_save_callee_saved(vcpu, act->guest_callee_saved);
 	if (unlikely(act->shared)) {
 		bitmap_zero(act->synced, seal->stack_size);

@@ -41,7 +41,7 @@ static int gm_exception(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 		if (gm_in_guard(seal, exit->payload))
 			return gm_violation(vcpu, seal, KVM_GM_V_LIMIT, KVM_GM_NO_GATE,
 					    exit->payload, INVALID_GPA);
-		if (gm_refresh_translation(vcpu, exit->payload))
+		if (gm_refresh_translation(vcpu, exit->payload, exit->error_code))
 			return 1;
 		vcpu->arch.cr2 = exit->payload;
 		kvm_queue_exception_e(vcpu, PF_VECTOR, exit->error_code);

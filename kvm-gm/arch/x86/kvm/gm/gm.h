@@ -173,6 +173,7 @@ struct gm_seal {
 	struct gm_activation *free_acts;
 	struct hlist_head *by_guest_sp, *by_out_sp;
 	u32 act_bits;		/* log2 of the buckets of both */
+	u64 hash_key;		/* as in struct gm */
 
 	raw_spinlock_t table_lock;	/* entries that follow the guest's */
 	struct gm_table tables[GM_MAX_TABLES];
@@ -256,8 +257,18 @@ void gm_leave_view(struct kvm_vcpu *vcpu);
 /* translate.c */
 int gm_build_tables(struct gm_seal *seal);
 void gm_free_tables(struct gm_seal *seal);
-bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va);
-void gm_return_borrowed(struct gm_seal *seal);
+bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code);
+void __gm_return_borrowed(struct gm_seal *seal);
+
+/*
+ * A vCPU leaves, and what was copied beside the module's pages may change now;
+ * or it enters, and must not see what has changed since it was copied.
+ */
+static __always_inline void gm_return_borrowed(struct gm_seal *seal)
+{
+	if (unlikely(READ_ONCE(seal->nr_borrowed)))
+		__gm_return_borrowed(seal);
+}
 
 /* crossing.c */
 void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep, u64 rflags);

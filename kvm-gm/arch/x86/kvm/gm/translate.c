@@ -210,7 +210,7 @@ static u64 gm_epoch(struct gm_seal *seal)
  * The CPU found no translation for @va while inside. True: there is a new one
  * from the guest's tables, try again. False: the fault is the module's.
  */
-bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
+bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	struct gm_table *table = &seal->tables[0];
@@ -243,8 +243,13 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 	 */
 	if (level < 3 && gm_epoch(seal) != epoch)
 		return true;
-	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS))
-		return false;
+	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS)) {
+		/* If there was none for the CPU, another vCPU has just put it there. */
+		if (level > 1 || error_code & PFERR_PRESENT_MASK)
+			return false;
+		kvm_x86_call(flush_tlb_guest)(vcpu);
+		return true;
+	}
 
 	if (level < 3 && !READ_ONCE(table->entries[i])) {
 		if (seal->nr_borrowed == GM_MAX_BORROWED)
@@ -256,15 +261,8 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va)
 	return true;
 }
 
-/*
- * A vCPU leaves, and what was copied beside the module's pages may change now;
- * or it enters, and must not see what has changed since it was copied.
- */
-void gm_return_borrowed(struct gm_seal *seal)
+void __gm_return_borrowed(struct gm_seal *seal)
 {
-	if (!READ_ONCE(seal->nr_borrowed))
-		return;
-
 	guard(raw_spinlock)(&seal->table_lock);
 	gm_give_back(seal);
 }
