@@ -19,7 +19,7 @@ int gm_alloc_activations(struct gm_seal *seal)
 	u32 i;
 
 	seal->acts = kvcalloc(seal->nr_acts, sizeof(*seal->acts), GFP_KERNEL_ACCOUNT);
-	seal->act_bits = order_base_2(seal->nr_acts) + 1;
+	seal->act_bits = order_base_2(seal->nr_acts) + 2;
 	seal->by_guest_sp = kvcalloc(1 << seal->act_bits, sizeof(*seal->by_guest_sp),
 				     GFP_KERNEL_ACCOUNT);
 	seal->by_out_sp = kvcalloc(1 << seal->act_bits, sizeof(*seal->by_out_sp),
