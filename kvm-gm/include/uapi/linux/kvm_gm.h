@@ -113,8 +113,7 @@ enum kvm_gm_violation {
 	KVM_GM_V_RETURN		= 5,	/* in-return with no such activation */
 	KVM_GM_V_RESUME		= 6,	/* resume with no such activation */
 	KVM_GM_V_ENVIRONMENT	= 7,	/* insane state at an entry; addr = offending value */
-	KVM_GM_V_LIMIT		= 8,	/* no activation left (addr = SP), or inside: private
-					 * stack exhausted (addr = where) */
+	KVM_GM_V_LIMIT		= 8,	/* no activation left; inside: stack overflow */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
 	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
@@ -150,8 +149,7 @@ struct kvm_gm_gate {
 	__u8  kind;		/* enum kvm_gm_gate_kind */
 	__u8  flags;		/* KVM_GM_GATE_F_* */
 	__u16 stack_words;	/* arguments on the stack, 8 bytes each */
-	__u16 results;		/* F_ASM: registers that the callee may change, a mask by
-				 * number (0: RAX, 1: RCX, ... 15: R15), not RSP */
+	__u16 results;		/* F_ASM: mask of the registers that the callee may change */
 	__u16 reserved;		/* 0 */
 };
 
@@ -176,8 +174,7 @@ struct kvm_gm_seal {
 	__u32 nr_regions;
 	__u32 nr_gates;
 	__u32 nr_frames;
-	__u32 stack_pages;	/* of each private stack, 2..16; the lowest is a guard that
-				 * nobody reaches inside. STACK region is a multiple. */
+	__u32 stack_pages;	/* of each private stack, 2..16, its guard page included */
 	__u64 regions;		/* user pointer to struct kvm_gm_region[] */
 	__u64 gates;		/* user pointer to struct kvm_gm_gate[], sorted by insn; index = gate number */
 	__u64 frames;		/* user pointer to struct kvm_gm_frame[] */

@@ -117,13 +117,13 @@ static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)
 		gm_fill_query(seal, query);
 	} else if (gm->ended[id].id) {
 		*query = gm->ended[id];
-	} else if (id) {
-		return -ENOENT;
-	} else {
+	} else if (!id) {
 		memset(query, 0, sizeof(*query));
 		query->size = sizeof(*query);
 		for (i = 0; i < KVM_GM_NR_VIOLATIONS; i++)
 			query->violations[i] = atomic64_read(&gm->violations[i]);
+	} else {
+		return -ENOENT;
 	}
 	return 0;
 }
