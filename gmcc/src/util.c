@@ -112,7 +112,7 @@ void *xalloc(size_t size)
 {
 	static uint8_t *block, *end;
 	const size_t huge = 2UL << 20, most = 1UL << 40;
-	size_t room = (size + 15) & ~15UL;
+	size_t room = ((size ?: 1) + 15) & ~15UL;	/* never NULL */
 
 	if (size > most)
 		no_memory();

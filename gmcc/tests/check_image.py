@@ -93,7 +93,7 @@ class Manifest:
         tables = struct.unpack_from("<12I", data, 120)
         self.tramp_region, self.tramp_offset, self.ret_region, self.ret_offset = \
             struct.unpack_from("<4I", data, 168)
-        formats = ("<IIQ", "<IIQQQ", "<IIIIq", "<IIBBHIIIq", "<IIIHH")
+        formats = ("<IIQ", "<IIQQQ", "<IIIIq", "<IIBBHIIHHq", "<IIIHH")
         parts = []
         for n, fmt in enumerate(formats):
             off, count = tables[2 * n:2 * n + 2]
@@ -151,10 +151,11 @@ def check_gates(man, content):
     assert man.gates == sorted(man.gates, key=lambda g: g[:2])
     kinds = [g[2] for g in man.gates]
     assert [kinds.count(k) for k in (2, 3, 6)] == [1, 1, 1]
-    for region, offset, kind, flags, words, _, target, reserved, addend in man.gates:
+    for region, offset, kind, flags, words, _, target, results, reserved, addend in man.gates:
         assert content[region][offset:offset + 3] == b"\x0f\x01\xd9"
         assert man.regions[region][0] == (GATES if kind in (1, 2, 3) else TEXT)
         assert not reserved and words <= 32
+        assert not results or flags == 16		# KVM_GM_GATE_F_ASM
         if kind == 1:
             to = next(r for r in man.regions if r[1] == target)
             assert to[0] == TEXT and 0 <= addend < to[3]

@@ -52,7 +52,8 @@ static noinline int parts_branches(char *to)
 
 static noinline int parts_ports(char *to)
 {
-	u8 bytes[3] = { 1, 2, 3 }, one;
+	static u8 bytes[3];
+	u8 one;
 
 	outb(RTC_REG_D, RTC_INDEX);
 	one = inb(RTC_DATA);
