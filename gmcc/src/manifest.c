@@ -113,11 +113,20 @@ static int anchor_of(struct obj *o, struct sym *y)
 }
 
 /* Userspace sees to it that this is the offset of per-CPU data and nothing else. */
-static int percpu_anchor_of(struct sym *y)
+static int percpu_anchor_of(struct obj *o, struct sym *y)
 {
+	const char *name = y->sec ? y->sec->out_name : y->name;
+
+	if (y->sec)
+		y = section_symbol(o, y->sec);
 	if (y->percpu_anchor < 0)
-		y->percpu_anchor = add_anchor(GM_ANCHOR_PERCPU, y->name, 0, y);
+		y->percpu_anchor = add_anchor(GM_ANCHOR_PERCPU, name, 0, y);
 	return y->percpu_anchor;
+}
+
+static bool is_percpu(const struct rel *r)
+{
+	return r->percpu && (!r->sym->sec || section_is_percpu(r->sym->sec));
 }
 
 static int region_kind(const struct sec *s)
@@ -166,8 +175,7 @@ static void add_relocs(struct obj *o, struct sec *s)
 			.region = s->region,
 			.offset = r->off,
 			.type = reloc_type(r->type),
-			.anchor = r->percpu && !r->sym->sec ? percpu_anchor_of(r->sym) :
-							      anchor_of(o, r->sym),
+			.anchor = is_percpu(r) ? percpu_anchor_of(o, r->sym) : anchor_of(o, r->sym),
 			.addend = r->addend + (r->sym->sec ? (int64_t)r->sym->value : 0),
 		};
 	}

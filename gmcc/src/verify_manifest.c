@@ -253,6 +253,12 @@ bool verify_regions(struct vimg *v)
 	return all <= KVM_GM_MAX_PAGES;
 }
 
+/* The loader's value for it is an offset from each CPU's base, no address. */
+static bool is_percpu(const struct vsec *s)
+{
+	return s && s->region < 0 && !strcmp(s->name, ".data..percpu");
+}
+
 /* .gm.anchors is how userspace learns where the guest put things. */
 static void check_anchor(struct vimg *v, const struct vsec *s, uint32_t i)
 {
@@ -261,7 +267,9 @@ static void check_anchor(struct vimg *v, const struct vsec *s, uint32_t i)
 	const char *name = vstring(v, a->name);
 	bool ok;
 
-	if (a->kind >= GM_ANCHOR_EXTERN)
+	if (a->kind >= GM_ANCHOR_EXTERN && is_percpu(r->sym->sec))
+		ok = !r->sym->value && !strcmp(r->sym->sec->name, name) && !a->size;
+	else if (a->kind >= GM_ANCHOR_EXTERN)
 		ok = r->sym->shndx == SHN_UNDEF && !strcmp(r->sym->name, name) && !a->size;
 	else
 		ok = r->sym->sec && !r->sym->value && !strcmp(r->sym->sec->name, name) &&
@@ -319,6 +327,8 @@ static bool same_reloc(const struct vimg *v, const struct gm_reloc *g, const str
 	if (g->type != reloc_type(r->type) || g->addend != off ||
 	    strcmp(vstring(v, a->name), t ? t->name : r->sym->name))
 		return false;
+	if (is_percpu(t))
+		return a->kind >= GM_ANCHOR_EXTERN;
 	return t ? a->kind == (t->region >= 0 ? GM_ANCHOR_REGION : GM_ANCHOR_SHARED) :
 		   a->kind >= GM_ANCHOR_EXTERN && r->sym->shndx == SHN_UNDEF;
 }

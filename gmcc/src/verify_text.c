@@ -143,6 +143,34 @@ static void match_rels(struct vimg *v, const struct vsec *s, const cs_insn *in, 
 			in->mnemonic, in->op_str);
 }
 
+/*
+ * AVX instructions that the disassembler does not know have no privilege and do
+ * not branch (vector.c); a relocation is their displacement and leads to data.
+ */
+static size_t skip_vector(struct vimg *v, const struct vsec *s, uint32_t off, const uint8_t *p,
+			  size_t left, size_t *next)
+{
+	struct insn shape = {};
+	bool rip = false, disp = false;
+	size_t len = vector_length(p, left, &shape, &rip);
+
+	for (; len && *next < s->nr_rels && s->rels[*next].off < off + len; ++*next) {
+		const struct vrel *r = &s->rels[*next];
+		const struct gm_anchor *a = vanchor_at(v, s, r->off);
+		int64_t to;
+		const struct vsec *t = vrel_target(r, off + len - r->off, &to);
+
+		disp |= shape.disp && r->off == off + shape.disp;
+		if (!shape.disp || r->off != off + shape.disp ||
+		    (t && t->flags & SHF_EXECINSTR) || (a && a->kind == GM_ANCHOR_PERCPU))
+			finding(v, "relocation", s, r->off,
+				"not to data, or no field of an AVX instruction.");
+	}
+	if (rip && !disp)
+		finding(v, "relocation", s, off, "reference to text, in an AVX instruction.");
+	return len;
+}
+
 static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 {
 	const uint8_t *p = s->data;
@@ -169,6 +197,11 @@ static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 			continue;
 		}
 		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
+			n->len = skip_vector(v, s, n->off, p, left, &next);
+			if (n->len) {
+				p += n->len, addr += n->len, left -= n->len;
+				continue;
+			}
 			finding(v, "decode", s, addr, "byte 0x%02x is part of no instruction.", *p);
 			s->nr_insns--;
 			s->starts[addr] = 0;

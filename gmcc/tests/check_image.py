@@ -214,7 +214,7 @@ def main():
 
     for kind, name, size in man.anchors:
         # Per-CPU data: an offset from the CPU's base, no address to check as one.
-        assert man.string(name) != ".data..percpu" or (kind, size) == (3, 0)
+        assert man.string(name) != ".data..percpu" or (kind in (3, 4) and not size)
     sealed, section_of = {}, {}
     for n, (kind, anchor, off, size, _) in enumerate(man.regions):
         i = next(i for i in base if base[i] == values[anchor] and
