@@ -9,7 +9,7 @@
  * entry is borrowed from the guest's tables when it is first missing. What is
  * borrowed in the upper two levels points at tables of the guest's, which Linux
  * makes once and never frees, so it follows them by itself; what is borrowed
- * below is a copy, and is given back whenever a vCPU leaves. A guest that
+ * below is a copy, and is given back whenever a vCPU enters or leaves. A guest that
  * changes the former under a module misleads only itself: borrowed entries
  * lead to guest memory and nowhere else, whatever they say.
  */
