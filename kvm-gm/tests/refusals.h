@@ -81,8 +81,14 @@ REFUSED("gates-overlap", "a gate within another", EINVAL,
 REFUSED("gate-straddles", "a gate across a page's end", EINVAL,
 	m->gates[GATE_RESUME].insn = m->va + PAGE - 2)
 REFUSED("gate-reserved", "a gate's reserved word set", EINVAL, m->gates[GATE_NULL].reserved = 1)
-REFUSED("gate-words", "a gate of too many words of arguments", EINVAL,
+REFUSED("gate-words", "a gate of too many words of arguments", E2BIG,
 	m->gates[GATE_ARGS].stack_words = KVM_GM_MAX_STACK_WORDS + 1)
+REFUSED("gate-words-return", "arguments of what is no call", EINVAL,
+	m->gates[GATE_OUT_RETURN].stack_words = 1)
+REFUSED("gate-target-return", "a target of what is no call", EINVAL,
+	m->gates[GATE_IN_RETURN].target = m->gates[GATE_NULL].target)
+REFUSED("gate-target-indirect", "a target of an indirect out-call", EINVAL,
+	m->gates[GATE_OUT_INDIRECT].target = m->gates[GATE_OUT].target)
 REFUSED("gate-flags", "a gate with an unknown flag", EINVAL, m->gates[GATE_NULL].flags = 4)
 REFUSED("gate-flags-two", "a gate with two flags", EINVAL,
 	m->gates[GATE_EXIT].flags = KVM_GM_GATE_F_INIT | KVM_GM_GATE_F_EXIT)

@@ -471,7 +471,7 @@ static int gm_request_seal(struct kvm_vcpu *vcpu, u64 rip)
 	exit->rip = rip;
 	exit->addr = kvm_rdi_read(vcpu);
 	exit->gpa = INVALID_GPA;
-	exit->ret = -ENOSYS;
+	exit->ret = -KVM_ENOSYS;
 	vcpu->arch.complete_userspace_io = gm_complete_seal;
 	return 0;
 }

@@ -9,6 +9,17 @@
  */
 #include "gm/gm.h"
 
+static bool gm_has_target(u8 kind)
+{
+	return kind == KVM_GM_GATE_IN_CALL || kind == KVM_GM_GATE_OUT_CALL;
+}
+
+/* Only calls have arguments. */
+static bool gm_is_call(u8 kind)
+{
+	return gm_has_target(kind) || kind == KVM_GM_GATE_OUT_CALL_INDIRECT;
+}
+
 /* The flags that a gate of that kind may have. */
 static u8 gm_gate_flags(u8 kind)
 {
@@ -33,7 +44,13 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 		return -EINVAL;
 	if (offset_in_page(in->insn) > PAGE_SIZE - GM_HYPERCALL_LEN)
 		return -EINVAL;
-	if (in->reserved || in->stack_words > KVM_GM_MAX_STACK_WORDS)
+	if (in->stack_words > KVM_GM_MAX_STACK_WORDS)
+		return -E2BIG;
+	if (in->reserved)
+		return -EINVAL;
+	if (in->stack_words && !gm_is_call(in->kind))
+		return -EINVAL;
+	if (in->target && !gm_has_target(in->kind))
 		return -EINVAL;
 	/* One flag at most. */
 	if ((in->flags & ~gm_gate_flags(in->kind)) || (in->flags & (in->flags - 1)))
