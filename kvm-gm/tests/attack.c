@@ -228,6 +228,17 @@ void call_text(struct vcpu *vcpu, const char *symbol, uint64_t sp, uint64_t rsi,
 	call_gate(vcpu, GATE_JUMP, sp, text_va(symbol), rsi, rdx);
 }
 
+void set_management_mode(struct vcpu *vcpu, bool on)
+{
+	struct kvm_vcpu_events events;
+
+	must(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	events.flags |= KVM_VCPUEVENT_VALID_SMM;
+	events.smi.smm = on;
+	events.exception.injected = 0;
+	must(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+}
+
 /* --- what happened ------------------------------------------------------------- */
 
 void fail_at(const char *file, int line, const char *format, ...)

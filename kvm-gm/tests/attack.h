@@ -100,6 +100,9 @@ void call_gate(struct vcpu *vcpu, unsigned int gate, uint64_t sp, uint64_t rdi,
 void call_text(struct vcpu *vcpu, const char *symbol, uint64_t sp, uint64_t rsi,
 	       uint64_t rdx);
 
+/* Enter or leave SMM, as it is but for pending exceptions: those are dropped. */
+void set_management_mode(struct vcpu *vcpu, bool on);
+
 /* --- what must happen ----------------------------------------------------------- */
 
 void fail_at(const char *file, int line, const char *format, ...)

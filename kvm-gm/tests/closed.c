@@ -347,6 +347,29 @@ static void kernel_ends(const struct attack *attack)
 	victim_is_gone();
 }
 
+/* Firmware clears it too, in SMM: the kernel lives on. */
+static void firmware_clears(const struct attack *attack)
+{
+	extern const char kernel_write_cr0[];
+	struct kvm_regs regs = kernel_regs(kernel_va(kernel_write_cr0), SP);
+	struct kvm_sregs sregs;
+
+	(void)attack;
+	start();
+	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
+	set_management_mode(cpu, true);
+	regs.rax = 0x80000033;
+	vcpu_set_regs(cpu, &regs);
+	expect_halt(cpu, kernel_va(kernel_write_cr0) + 3);
+	sregs = vcpu_sregs(cpu);
+	expect_equal("CR0", sregs.cr0, 0x80000033);
+	sregs.cr0 = 0x80010033;
+	vcpu_set_sregs(cpu, &sregs);
+	set_management_mode(cpu, false);
+	expect_equal("flags", query(victim.arg.id).flags, 0);
+	expect_intact();
+}
+
 /* --- userspace, in the middle ------------------------------------------------------------- */
 
 static void state_kept(const struct attack *attack)
@@ -550,6 +573,8 @@ const struct attack closed_attacks[] = {
 	  last_call, &(const struct last_call){ GATE_INIT, 0xffffffff00000000, false } },
 	{ "exit", 7, "the exit gate returns: unsealed",
 	  last_call, &(const struct last_call){ GATE_EXIT, 5, true } },
+	{ "firmware-clears", 7, "CR0.WP cleared in SMM: nothing is unsealed",
+	  firmware_clears, NULL },
 	{ "kernel-ends", 7, "a kernel that clears CR0.WP (kexec): all its modules unsealed",
 	  kernel_ends, NULL },
 	{ "state-kept", 7, "userspace reads and sets the state of a vCPU inside: it goes on",

@@ -259,21 +259,15 @@ static void compatibility_mode(const struct attack *attack)
 static void system_management_mode(const struct attack *attack)
 {
 	const struct environment *e = attack->with;
-	struct kvm_vcpu_events events;
 
 	start();
 	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
 	machine_set_slot(&vm, 1 << 16 | 1, MODULES, MEMORY - MODULES, vm.memory + MODULES, 0);
 	arrive(e->gate);
-	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
-	events.flags |= KVM_VCPUEVENT_VALID_SMM;
-	events.smi.smm = 1;
-	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	set_management_mode(cpu, true);
 	expect_violation(cpu, KVM_GM_V_ENVIRONMENT, e->gate, gate_va(e->gate),
 			 vcpu_sregs(cpu).cr4, .module = &victim);
-	events.smi.smm = 0;
-	events.exception.injected = 0;
-	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	set_management_mode(cpu, false);
 	arrive_again(e->gate);
 	expect_equal("result", expect_return(cpu), RESULT);
 }
@@ -425,7 +419,7 @@ static void expect_seal_request(uint64_t va, uint64_t anchors, int64_t answer)
 	expect_equal("rip", exit->rip, va);
 	expect_equal("addr", exit->addr, anchors);
 	expect_equal("gate", exit->gate, KVM_GM_NO_GATE);
-	expect_equal("answer when nobody gives one", exit->ret, -38);
+	expect_equal("answer when nobody gives one", exit->ret, -KVM_ENOSYS);
 	exit->ret = answer;
 	regs = expect_halt(cpu, va + 3);
 	expect_equal("RAX", regs.rax, answer);

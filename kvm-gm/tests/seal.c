@@ -4,6 +4,7 @@
  * checked, and nothing is left behind by one that is not right. Userspace is
  * trusted not to be hostile, but not to be right.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,6 +16,14 @@
 #define BAD_POINTER	0xdead000ULL
 
 extern const char kernel_hypercall[];
+
+/* CPUID 8000_0008h, EAX bits 7:0: MAXPHYADDR, here the guest's as well. */
+static unsigned int address_bits(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx) ? eax & 0xff : 36;
+}
 
 struct refusal {
 	int error;
@@ -169,6 +178,33 @@ static void too_many_tables(const struct attack *attack)
 	nothing_is_left(&victim);
 }
 
+/* Where KVM's own frames may be, there must be no memory; just outside, it may be. */
+static void memory_in_aperture(const struct attack *attack)
+{
+	const uint64_t third = 1ULL << 39, fourth = third + third / 2;
+	const struct { uint64_t gpa, size; int error; } slots[] = {
+		{ third, PAGE, EBUSY }, { fourth - PAGE, PAGE, EBUSY },
+		{ third - PAGE, 2 * PAGE, EBUSY }, { fourth - PAGE, 2 * PAGE, EBUSY },
+		{ third - PAGE, PAGE, 0 }, { fourth, PAGE, 0 },
+	};
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .unsealed = true });
+	if (address_bits() != 40)
+		skip("guest physical addresses are not of 40 bits");
+	for (i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+		machine_set_slot(&vm, 2, slots[i].gpa, slots[i].size, vm.memory, 0);
+		expect_equal("KVM_GM_SEAL", module_seal(&vm, &victim), -slots[i].error);
+		if (!slots[i].error) {
+			must(ioctl(vm.vm, KVM_GM_UNSEAL, &victim.arg.id), "KVM_GM_UNSEAL");
+			prepare(&victim, 0, &(struct setup) {});
+		}
+		machine_set_slot(&vm, 2, slots[i].gpa, 0, vm.memory, 0);
+	}
+	seal(&victim);
+}
+
 /* --- the other ioctls ------------------------------------------------------------------ */
 
 static void refused_unseal(const struct attack *attack)
@@ -281,6 +317,8 @@ const struct attack seal_attacks[] = {
 	  too_many_seals, NULL },
 	{ "seal-too-many-tables", 7, "a seal of pages too far apart: E2BIG",
 	  too_many_tables, NULL },
+	{ "seal-memory-in-aperture", 7, "a seal with memory where KVM's own frames may be: EBUSY",
+	  memory_in_aperture, NULL },
 	{ "unseal-refused", 7, "an unseal of what is not sealed: ENOENT, EINVAL, EFAULT",
 	  refused_unseal, NULL },
 	{ "query-refused", 7, "a query of what is not sealed: ENOENT, EINVAL",

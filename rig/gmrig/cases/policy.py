@@ -53,6 +53,33 @@ def policy_quarantine(bench):
 
 
 @case
+def policy_quarantine_reset(bench):
+    """The guest's side of it: a seal that it ends, and wants to have again."""
+    guest = bench.guest
+    life, attacker = face_to_face(guest)
+    attack(bench, life, attacker)
+    guest.qmp.execute("set-action", reboot="reset")
+    guest.shell.channel.clear()
+    guest.qmp.execute("system_reset")
+    guest.qmp.wait_event("GM_UNSEALED", 20)
+    expect_equal("state", life.module()["state"], "quarantined")
+    guest.shell.ready(90)
+    guest.console_added()
+    status, output = guest.shell.run(f"gm-load {MODULE}", 30)
+    expect(status != 0 and "Operation not permitted" in output,
+           f"gm-load ended with {status}: {output}")
+    expect_equal("state, sealed pages",
+                 (life.module()["state"], life.module()["sealed-pages"]), ("quarantined", 0))
+
+    # The administrator may trust it again.
+    expect_equal("gm_unregister", guest.hmp.run(f"gm_unregister {MODULE}"), "")
+    life.register()
+    life.load()
+    life.use()
+    life.unload()
+
+
+@case
 def policy_stop(bench):
     life, attacker = face_to_face(bench.guest)
     target = life.text_address()
