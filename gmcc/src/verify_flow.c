@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Follows the stack pointer through all text: from the gates, the called
+ * functions and what only symbols lead to, along every branch.
+ *
+ * Where ways may meet a block begins, and what is known there is kept; in
+ * between it follows from that. First all is followed with a CFA aligned
+ * anyhow. The calls that this does not tell about are followed up once for each
+ * alignment, and only by way of the blocks that lead to them.
+ */
+#include <string.h>
+
+#include "verify_stack.h"
+
+struct block {
+	uint32_t region, insn;
+	uint32_t call;			/* number of the first call from here on */
+};
+
+struct flow {
+	struct vimg *v;
+	struct block *blocks;		/* [0] is none */
+	size_t nr_blocks;
+	size_t nr_calls;
+
+	int alignment;
+	uint32_t *slots;		/* of a block's state + 1; 0: not followed */
+	struct stack_state *states;
+	bool *entered, *queued;		/* by block */
+	uint32_t *todo;
+	size_t nr_todo;
+
+	/* The blocks that lead to a block: preds[first_pred[b]..first_pred[b + 1]) */
+	uint32_t *first_pred, *preds;
+};
+
+static const struct vsec *text(const struct vimg *v, uint32_t region)
+{
+	const struct vsec *s = v->region_secs[region];
+
+	return s && s->nr_insns ? s : NULL;
+}
+
+static struct vinsn *target_of(const struct vinsn *n)
+{
+	return n->target_sec ? (struct vinsn *)vinsn_at(n->target_sec, n->target) : NULL;
+}
+
+static void mark(struct vinsn *n)
+{
+	if (n)
+		n->block = 1;
+}
+
+static void mark_at(const struct vsec *s, uint64_t off)
+{
+	mark(s ? (struct vinsn *)vinsn_at(s, off) : NULL);
+}
+
+/* Calls that do not return: what stands behind them is another path's. */
+static bool no_return(const struct vimg *v, const struct vsec *s, const struct vinsn *n)
+{
+	static const char *const names[] = {
+		"__stack_chk_fail", "panic", "__fortify_panic", "fortify_panic", "do_exit",
+		"kthread_exit", "__module_put_and_kthread_exit", "kthread_complete_and_exit", "make_task_dead", "BUG_func", "nmi_panic",
+		"__ubsan_handle_builtin_unreachable",
+	};
+	const struct gm_gate *g = n->target_sec ? vgate_at(v, n->target_sec, n->target) : NULL;
+	const struct vsym *here = vfunc_of(s, n->off), *next = vfunc_of(s, n->off + n->len);
+
+	for (size_t i = 0; g && g->kind == KVM_GM_GATE_OUT_CALL && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(vstring(v, g->name), names[i]))
+			return true;
+	/* A call at a function's end does not come back into the next function. */
+	return here && (here != next || n->off + n->len >= here->value + here->size);
+}
+
+static const struct vsec *gate_target(const struct vimg *v, const struct gm_gate *g)
+{
+	for (uint32_t i = 0; g->kind == KVM_GM_GATE_IN_CALL && i < v->man->regions.count; i++)
+		if (v->regions[i].anchor == g->target_anchor)
+			return v->region_secs[i];
+	return NULL;
+}
+
+/* Where ways meet, or begin. */
+static void mark_blocks(struct vimg *v)
+{
+	for (uint32_t i = 0; i < v->man->regions.count; i++) {
+		const struct vsec *s = text(v, i);
+
+		for (size_t j = 0; s && j < s->nr_insns; j++) {
+			struct vinsn *n = &s->insns[j];
+
+			mark(target_of(n));
+			n->no_return = n->kind == V_CALL && no_return(v, s, n);
+		}
+		for (size_t j = 0; s && j < s->nr_funcs; j++)
+			mark_at(s, s->funcs[j]->value);
+	}
+	for (uint32_t i = 0; i < v->man->gates.count; i++)
+		mark_at(gate_target(v, &v->gates[i]), v->gates[i].target_addend);
+}
+
+static void number_blocks(struct flow *f)
+{
+	f->nr_blocks = 1;
+	f->blocks = xarray(1, sizeof(*f->blocks));
+	for (uint32_t i = 0; i < f->v->man->regions.count; i++) {
+		const struct vsec *s = text(f->v, i);
+
+		for (size_t j = 0; s && j < s->nr_insns; j++) {
+			struct vinsn *n = &s->insns[j];
+
+			if (n->block) {
+				f->blocks = xgrow(f->blocks, f->nr_blocks, sizeof(*f->blocks));
+				f->blocks[f->nr_blocks] = (struct block){ i, j, f->nr_calls };
+				n->block = f->nr_blocks++;
+			}
+			f->nr_calls += n->kind == V_CALL;
+		}
+	}
+}
+
+static void flow_to(struct flow *f, const struct vinsn *n, const struct stack_state *st)
+{
+	uint32_t b = n ? n->block : 0, slot = b ? f->slots[b] : 0;
+
+	if (!slot || !stack_join(&f->states[slot - 1], st) || f->queued[b])
+		return;
+	f->queued[b] = true;
+	f->todo[f->nr_todo++] = b;
+}
+
+static void flow_entry(struct flow *f, const struct vinsn *n)
+{
+	struct stack_state entry;
+
+	if (!n || !n->block || f->entered[n->block])
+		return;
+	f->entered[n->block] = true;
+	stack_enter(&entry);
+	flow_to(f, n, &entry);
+}
+
+/* Does a conditional jump go this way, for all that is known? */
+static bool may_go(const struct vsec *s, const struct vinsn *n, const struct stack_state *st, bool taken)
+{
+	const uint8_t *p = s->data + n->off;
+	uint8_t condition = n->len == 2 ? p[0] & 15 : n->len == 6 ? p[1] & 15 : 0;
+
+	if (st->zero < 0 || (condition != 4 && condition != 5) ||
+	    (n->len == 2 ? (p[0] & 0xf0) != 0x70 : p[0] != 0x0f || (p[1] & 0xf0) != 0x80))
+		return true;
+	return taken == ((condition == 4) == st->zero);
+}
+
+/* One instruction; false: control does not go on behind it. */
+static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n, struct stack_state *st)
+{
+	bool on = true;
+
+	switch (n->kind) {
+	case V_RET:
+	case V_TRAP:
+		return false;
+	case V_PLAIN:
+		if (n->stack.kind == STACK_STOP)
+			return false;
+		stack_step(f->alignment, &n->stack, st);
+		return true;
+	case V_CALL:
+		flow_entry(f, target_of(n));
+		stack_call(st);
+		on = !n->no_return;
+		break;
+	case V_JMP:
+	case V_JCC:
+		on = n->kind == V_JCC && may_go(s, n, st, false);
+		if (n->kind == V_JCC && !may_go(s, n, st, true))
+			break;
+		st->zero = -1;
+		flow_to(f, target_of(n), st);
+		break;
+	}
+	st->zero = -1;
+	return on;
+}
+
+/* From a block's start to the next; @at: what is known at each call, or NULL. */
+static void walk(struct flow *f, uint32_t b, struct stack_at *at)
+{
+	const struct block *bl = &f->blocks[b];
+	const struct vsec *s = f->v->region_secs[bl->region];
+	struct stack_state st = f->states[f->slots[b] - 1];
+	uint32_t call = bl->call;
+
+	for (size_t i = bl->insn; i < s->nr_insns; i++) {
+		const struct vinsn *n = &s->insns[i];
+
+		if (i != bl->insn && n->block) {
+			flow_to(f, n, &st);
+			return;
+		}
+		if (at && n->kind == V_CALL)
+			at[call++] = (struct stack_at){ true, st.reg[STACK_RSP], st.saved };
+		if (!step(f, s, n, &st))
+			return;
+	}
+}
+
+static void drain(struct flow *f)
+{
+	while (f->nr_todo) {
+		uint32_t b = f->todo[--f->nr_todo];
+
+		f->queued[b] = false;
+		walk(f, b, NULL);
+	}
+}
+
+/* Until nothing is new; then what is known at each call. */
+static void follow(struct flow *f, int alignment, size_t nr_slots, struct stack_at *at)
+{
+	struct vimg *v = f->v;
+
+	f->alignment = alignment;
+	f->states = xalloc(nr_slots * sizeof(*f->states));
+	f->entered = xalloc(f->nr_blocks * sizeof(*f->entered));
+	for (uint32_t i = 0; i < v->man->gates.count; i++) {
+		const struct vsec *s = gate_target(v, &v->gates[i]);
+
+		if (s)
+			flow_entry(f, vinsn_at(s, v->gates[i].target_addend));
+	}
+	drain(f);
+	/* What only symbols lead to; parts that lie elsewhere have no entry. */
+	for (uint32_t i = 0; i < v->man->regions.count; i++) {
+		const struct vsec *s = text(v, i);
+
+		for (size_t j = 0; s && j < s->nr_funcs; j++) {
+			const struct vinsn *n = vinsn_at(s, s->funcs[j]->value);
+			uint32_t slot = n && n->block ? f->slots[n->block] : 0;
+
+			if (slot && !f->states[slot - 1].reached && !strstr(s->funcs[j]->name, ".cold"))
+				flow_entry(f, n);
+		}
+		drain(f);
+	}
+	for (uint32_t b = 1; b < f->nr_blocks; b++)
+		if (f->slots[b] && f->states[f->slots[b] - 1].reached)
+			walk(f, b, at);
+}
+
+/* Calls @fn for each way that leads on from a block to another, functions' entries apart. */
+static void for_each_way(struct flow *f, void (*fn)(struct flow *, uint32_t from, uint32_t to))
+{
+	for (uint32_t b = 1; b < f->nr_blocks; b++) {
+		const struct vsec *s = f->v->region_secs[f->blocks[b].region];
+
+		for (size_t i = f->blocks[b].insn; i < s->nr_insns; i++) {
+			const struct vinsn *n = &s->insns[i], *t = target_of(n);
+
+			if (i != f->blocks[b].insn && n->block) {
+				fn(f, b, n->block);
+				break;
+			}
+			if (t && (n->kind == V_JMP || n->kind == V_JCC))
+				fn(f, b, t->block);
+			if (n->kind == V_JMP || n->kind == V_RET || n->kind == V_TRAP)
+				break;
+		}
+	}
+}
+
+static void count_pred(struct flow *f, uint32_t from, uint32_t to)
+{
+	(void)from;
+	f->first_pred[to + 1]++;
+}
+
+static void put_pred(struct flow *f, uint32_t from, uint32_t to)
+{
+	f->preds[f->first_pred[to]++] = from;
+}
+
+static void find_preds(struct flow *f)
+{
+	f->first_pred = xalloc((f->nr_blocks + 1) * sizeof(*f->first_pred));
+	for_each_way(f, count_pred);
+	for (size_t b = 0; b < f->nr_blocks; b++)
+		f->first_pred[b + 1] += f->first_pred[b];
+	f->preds = xalloc((f->first_pred[f->nr_blocks] + 1) * sizeof(*f->preds));
+	for_each_way(f, put_pred);
+	/* Each has moved on to where the next one's begin. */
+	memmove(f->first_pred + 1, f->first_pred, f->nr_blocks * sizeof(*f->first_pred));
+	f->first_pred[0] = 0;
+}
+
+static void want(struct flow *f, uint32_t b, size_t *nr)
+{
+	if (f->slots[b])
+		return;
+	f->slots[b] = ++*nr;
+	f->todo[f->nr_todo++] = b;
+}
+
+static bool is_open(const struct stack_call *c)
+{
+	return c->any.reached && !stack_known(c->any.sp);
+}
+
+/* Gives slots to the blocks that lead to a call which is open; how many. */
+static size_t choose_blocks(struct flow *f, const struct stack_call *calls)
+{
+	size_t nr = 0;
+
+	memset(f->slots, 0, f->nr_blocks * sizeof(*f->slots));
+	find_preds(f);
+	for (uint32_t b = 1; b < f->nr_blocks; b++) {
+		uint32_t end = b + 1 < f->nr_blocks ? f->blocks[b + 1].call : f->nr_calls;
+
+		for (uint32_t c = f->blocks[b].call; c < end; c++)
+			if (is_open(&calls[c]))
+				want(f, b, &nr);
+	}
+	while (f->nr_todo) {
+		uint32_t b = f->todo[--f->nr_todo];
+
+		for (uint32_t i = f->first_pred[b]; i < f->first_pred[b + 1]; i++)
+			want(f, f->preds[i], &nr);
+	}
+	return nr;
+}
+
+struct stack_call *stack_follow_all(struct vimg *v)
+{
+	struct flow f = { .v = v };
+	struct stack_call *calls;
+	struct stack_at *at;
+	size_t nr;
+
+	mark_blocks(v);
+	number_blocks(&f);
+	f.slots = xalloc(f.nr_blocks * sizeof(*f.slots));
+	f.queued = xalloc(f.nr_blocks * sizeof(*f.queued));
+	f.todo = xalloc(f.nr_blocks * sizeof(*f.todo));
+	calls = xalloc((f.nr_calls + 1) * sizeof(*calls));
+	at = xalloc((f.nr_calls + 1) * sizeof(*at));
+	for (uint32_t b = 1; b < f.nr_blocks; b++)
+		f.slots[b] = b;
+	follow(&f, STACK_ANY, f.nr_blocks, at);
+	for (size_t i = 0; i < f.nr_calls; i++)
+		calls[i].any = at[i];
+	nr = choose_blocks(&f, calls);
+	for (int c = 0; nr && c < STACK_ALIGNMENTS; c++) {
+		memset(at, 0, f.nr_calls * sizeof(*at));
+		follow(&f, c, nr, at);
+		for (size_t i = 0; i < f.nr_calls; i++) {
+			if (!is_open(&calls[i]))
+				continue;
+			if (!calls[i].aligned)
+				calls[i].aligned = xalloc(STACK_ALIGNMENTS * sizeof(*at));
+			calls[i].aligned[c] = at[i];
+		}
+	}
+	return calls;
+}
