@@ -425,7 +425,7 @@ int64_t frame_top(const struct sec *s, const struct insn *n);
 /* kbtf.c */
 void kbtf_prototypes(struct obj *o);
 bool kbtf_module_member(struct obj *o, const char *member, uint64_t *off);
-void kbtf_free(void);
+void kbtf_load(const char *file);
 
 /* args.c */
 void args_count(struct obj *o);

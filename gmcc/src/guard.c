@@ -189,7 +189,6 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 	seal_sections(o);
 	frames_build(o);
 	args_count(o);
-	kbtf_free();
 	anchors_build(o);
 	manifest_size(o);
 	*image = obj_emit(o, image_size);

@@ -1,89 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the guest kernel's BTF tells: prototypes, and where things are in
- * struct module. Read once, in one pass over its types.
+ * What BTF tells about a module: prototypes of the kernel's functions, and
+ * where things are in struct module. The kernel's BTF is read once in a process;
+ * it may be large, and a run over many modules asks it again and again.
  */
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <libelf.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "gmcc.h"
+#include "btf.h"
 
 #define ARG_REGISTERS	6
+#define BTF_MAX		(256ULL << 20)
 
-/* Stubs by name: open addressing, at most half full. */
-struct names {
-	struct stub **slots;
-	size_t mask;
-};
+static struct btf *kernel;
 
-static struct btf *btf;
-
-static size_t hash(const char *s)
+static void forget_kernel(void *arg)
 {
-	size_t h = 5381;
-
-	while (*s)
-		h = h * 33 + (unsigned char)*s++;
-	return h;
+	(void)arg;
+	kernel = NULL;
 }
 
-/* The .BTF section of an ELF file, without reading the rest of it; or NULL. */
-static struct btf *from_elf(const char *file)
+/* Where the .BTF section of an ELF file is; false: it has none, or is none. */
+static bool find_section(int fd, uint64_t *off, uint64_t *size)
 {
-	struct btf *found = NULL;
 	Elf_Scn *scn = NULL;
+	bool found = false;
 	size_t names;
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	Elf *elf;
 
-	if (fd < 0)
-		return NULL;
 	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (elf && !elf_getshdrstrndx(elf, &names))
+	elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (elf && elf_kind(elf) == ELF_K_ELF && !elf_getshdrstrndx(elf, &names))
 		while (!found && (scn = elf_nextscn(elf, scn))) {
 			const Elf64_Shdr *sh = elf64_getshdr(scn);
 			const char *name = sh ? elf_strptr(elf, names, sh->sh_name) : NULL;
-			Elf_Data *d = name && !strcmp(name, ".BTF") ? elf_rawdata(scn, NULL) : NULL;
 
-			if (d && d->d_buf && d->d_size < UINT32_MAX)
-				found = btf__new(d->d_buf, d->d_size);
-			if (libbpf_get_error(found))
-				found = NULL;
+			found = name && !strcmp(name, ".BTF") && sh->sh_type != SHT_NOBITS &&
+				!(sh->sh_flags & SHF_COMPRESSED);
+			*off = found ? sh->sh_offset : 0;
+			*size = found ? sh->sh_size : 0;
 		}
 	elf_end(elf);
-	close(fd);
 	return found;
 }
 
-static void load(const struct obj *o)
+/* At most @size bytes from @off on; fewer if the file ends. */
+static uint8_t *read_at(const char *file, int fd, uint64_t off, uint64_t size, size_t *got)
 {
-	if (btf)
+	uint8_t *data = xalloc(size);
+
+	*got = 0;
+	while (*got < size) {
+		ssize_t n = pread(fd, data + *got, size - *got, off + *got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			int error = errno;
+
+			close(fd);
+			die(file, "%s.", strerror(error));
+		}
+		if (!n)
+			break;
+		*got += n;
+	}
+	return data;
+}
+
+void kbtf_load(const char *file)
+{
+	uint64_t off = 0, size = 0;
+	const uint8_t *data;
+	size_t got;
+	off_t end;
+	int fd;
+
+	if (kernel)
 		return;
-	libbpf_set_print(NULL);
-	btf = from_elf(o->opt->btf);
-	if (!btf)
-		btf = btf__parse(o->opt->btf, NULL);
-	if (libbpf_get_error(btf))
-		die(o->opt->btf, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die(file, "%s.", strerror(errno));
+	/* Else it is BTF alone, as in /sys/kernel/btf. */
+	end = lseek(fd, 0, SEEK_END);
+	if (!find_section(fd, &off, &size))
+		size = end > 0 ? end : 0;
+	if (size > BTF_MAX)
+		size = 0;
+	data = read_at(file, fd, off, size, &got);
+	close(fd);
+	kernel = got == size ? btf_open(data, size, NULL) : NULL;
+	if (!kernel)
+		die(file, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
+	at_end(forget_kernel, NULL);
 }
 
 /* Words on the stack by a prototype, -1: unknown or variadic. */
-static int prototype_words(const struct btf_type *t)
+static int prototype_words(const struct btf *b, const struct btf_type *t)
 {
+	const struct btf_param *p = (const struct btf_param *)(t + 1);
 	unsigned int regs = 0, words = 0;
 
-	t = btf__type_by_id(btf, t->type);
-	if (!t || !btf_is_func_proto(t))
-		return -1;
-	for (int i = 0; i < btf_vlen(t); i++) {
-		const struct btf_param *p = &btf_params(t)[i];
-		long long size = p->type ? btf__resolve_size(btf, p->type) : 0;
-		unsigned int n = (size + 7) / 8;
+	for (unsigned int i = 0; i < btf_vlen(t); i++) {
+		int64_t size = btf_size(b, p[i].type);
+		uint64_t n = (size + 7) / 8;
 
 		if (size <= 0)
 			return -1;
@@ -92,76 +115,41 @@ static int prototype_words(const struct btf_type *t)
 		else
 			words += n;
 	}
-	return words;
-}
-
-static void note_prototype(const struct names *names, const struct btf_type *t)
-{
-	const char *name = btf__name_by_offset(btf, t->name_off);
-	int words;
-
-	if (!name)
-		return;
-	for (size_t i = hash(name) & names->mask; names->slots[i]; i = (i + 1) & names->mask) {
-		struct stub *st = names->slots[i];
-
-		if (strcmp(st->name, name))
-			continue;
-		words = prototype_words(t);
-		if (words >= 0) {
-			st->stack_words = words;
-			st->fixed_words = true;
-		}
-		return;
-	}
+	return words <= INT32_MAX ? (int)words : -1;
 }
 
 void kbtf_prototypes(struct obj *o)
 {
-	struct names names = { .mask = 1 };
-
-	load(o);
-	while (names.mask < 2 * o->nr_stubs)
-		names.mask = 2 * names.mask + 1;
-	names.slots = xalloc((names.mask + 1) * sizeof(*names.slots));
+	kbtf_load(o->opt->btf);
 	for (size_t i = 0; i < o->nr_stubs; i++) {
-		size_t at = hash(o->stubs[i]->name) & names.mask;
+		struct stub *st = o->stubs[i];
+		const struct btf_type *t;
+		int words;
 
-		if (!o->stubs[i]->target || o->stubs[i]->target->sec)
+		if (!st->target || st->target->sec)
 			continue;
-		while (names.slots[at])
-			at = (at + 1) & names.mask;
-		names.slots[at] = o->stubs[i];
-	}
-	for (__u32 id = 1; id < btf__type_cnt(btf); id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-
-		if (btf_is_func(t))
-			note_prototype(&names, t);
+		t = btf_function(kernel, st->name);
+		words = t ? prototype_words(kernel, t) : -1;
+		if (words < 0)
+			continue;
+		st->stack_words = words;
+		st->fixed_words = true;
 	}
 }
 
 bool kbtf_module_member(struct obj *o, const char *member, uint64_t *off)
 {
 	const struct btf_type *t;
-	int id;
+	const struct btf_member *m;
 
-	load(o);
-	id = btf__find_by_name_kind(btf, "module", BTF_KIND_STRUCT);
-	t = id < 0 ? NULL : btf__type_by_id(btf, id);
-	for (__u32 i = 0; t && i < btf_vlen(t); i++) {
-		const char *name = btf__name_by_offset(btf, btf_members(t)[i].name_off);
-
-		if (name && !strcmp(name, member)) {
-			*off = btf_member_bit_offset(t, i) / 8;
-			return true;
-		}
+	kbtf_load(o->opt->btf);
+	t = btf_type(kernel, btf_struct(kernel, "module"));
+	m = (const struct btf_member *)(t + 1);
+	for (unsigned int i = 0; t && i < btf_vlen(t); i++) {
+		if (strcmp(btf_name(kernel, m[i].name_off), member))
+			continue;
+		*off = (BTF_INFO_KFLAG(t->info) ? BTF_MEMBER_BIT_OFFSET(m[i].offset) : m[i].offset) / 8;
+		return true;
 	}
 	return false;
-}
-
-void kbtf_free(void)
-{
-	btf__free(btf);
-	btf = NULL;
 }

@@ -41,13 +41,43 @@ enum vkind {
 	V_TRAP,		/* ud2, int3: control does not go on behind it */
 };
 
+/* What an instruction does to registers and stack, as far as anybody follows it. */
+enum stack_kind {
+	STACK_FORGET,		/* what it writes is unknown */
+	STACK_NOTHING,
+	STACK_PUSH,
+	STACK_POP,
+	STACK_LEAVE,
+	STACK_LEA,
+	STACK_MOVE,
+	STACK_ADD,		/* imm, to a register */
+	STACK_ALIGN,		/* and $-imm, of a register */
+	STACK_TEST,		/* imm, up to the alignment's bits */
+	STACK_STOP,		/* nobody knows what it does */
+};
+
+struct stack_op {
+	uint8_t kind;		/* enum stack_kind */
+	uint8_t size[2];	/* of the operands, in bytes */
+	int8_t reg[2];		/* the CPU's numbers, -1: no general register */
+	int8_t mem;		/* which operand is memory at base + disp, -1: none */
+	int8_t base;
+	uint16_t writes;	/* bits of general registers */
+	int32_t disp, imm;
+};
+
 struct vinsn {
 	uint32_t off;
-	uint8_t len;
-	uint8_t kind;			/* enum vkind */
-	bool reached;
 	uint32_t target;		/* of a branch, */
 	const struct vsec *target_sec;	/* NULL: not known to lead anywhere */
+	uint32_t block;			/* verify_flow.c's number of what starts here, 0: none */
+	struct stack_op stack;
+	uint8_t len;
+	uint8_t kind;			/* enum vkind */
+	uint8_t imm;			/* offset of the immediate, 0: none */
+	bool lea : 1;
+	bool reached : 1;
+	bool no_return : 1;		/* a call */
 };
 
 struct vsec {
@@ -143,6 +173,9 @@ const char *vstring(const struct vimg *v, uint32_t off);
 void verify_gates(struct vimg *v);
 /* The gate whose hypercall is at a place, or NULL. */
 const struct gm_gate *vgate_at(const struct vimg *v, const struct vsec *s, uint64_t off);
+
+/* verify_stack.c */
+void stack_note(size_t cs, const struct cs_insn *in, struct stack_op *op);
 
 /* verify_insn.c: NULL if an instruction needs no privilege, else its name */
 const char *insn_privilege(size_t cs, const struct cs_insn *in);

@@ -68,27 +68,25 @@ static const struct orc_row *orc_row_at(const struct orc_row *rows, size_t n, ui
 	return lo ? &rows[lo - 1] : NULL;
 }
 
-/* By the state at a call: false if there is none, or it does not tell. */
+/* By what is known at a call: false if nothing leads there, or it does not tell. */
 static bool check_state(struct vimg *v, const struct vsec *s, const struct vinsn *n,
-			const struct gm_frame *fr, const struct stack_state *st)
+			const struct gm_frame *fr, const struct stack_at *at)
 {
-	int32_t sp = st->reg[STACK_RSP];
-
-	if (!stack_known(sp))
+	if (!at->reached || !stack_known(at->sp))
 		return false;
-	if (sp - STACK_ENTRY != (int64_t)fr->size) {
+	if (at->sp - STACK_ENTRY != (int64_t)fr->size) {
 		finding(v, "frame", s, n->off,
 			"the frame has %d bytes below the return address, the manifest says %u.",
-			sp - STACK_ENTRY, fr->size);
+			at->sp - STACK_ENTRY, fr->size);
 		return true;
 	}
 	for (int k = 0; fr->window_len && (uint32_t)fr->window + fr->window_len <= fr->size && k < 64; k++) {
-		int64_t at = sp - 16 - 8 * k;	/* from the stack pointer */
+		int64_t to = at->sp - 16 - 8 * k;	/* from the stack pointer */
 
-		if (st->saved >> k & 1 && at + 8 > fr->window && at < fr->window + fr->window_len) {
+		if (at->saved >> k & 1 && to + 8 > fr->window && to < fr->window + fr->window_len) {
 			finding(v, "frame", s, n->off,
 				"the shared window (%u bytes at +%u) holds a saved register at +%lld.",
-				fr->window_len, fr->window, (long long)at);
+				fr->window_len, fr->window, (long long)to);
 			break;
 		}
 	}
@@ -96,21 +94,17 @@ static bool check_state(struct vimg *v, const struct vsec *s, const struct vinsn
 }
 
 /* By every alignment of the caller's that leads here. */
-static bool check_alignments(struct vimg *v, struct stack_flow *flows, const struct vsec *s,
-			     const struct vinsn *n, const struct gm_frame *fr)
+static bool check_alignments(struct vimg *v, const struct vsec *s, const struct vinsn *n,
+			     const struct gm_frame *fr, const struct stack_call *call)
 {
 	bool any = false;
 
-	for (int c = 0; c < STACK_ALIGNMENTS; c++) {
+	for (int c = 0; call->aligned && c < STACK_ALIGNMENTS; c++) {
 		size_t before = v->nr_findings;
-		const struct stack_state *st;
 
-		if (!flows[c].states)
-			stack_follow_all(v, c, &flows[c]);
-		st = &flows[c].states[s->region][n - s->insns];
-		if (st->reg[STACK_RSP] == STACK_UNSET)
+		if (!call->aligned[c].reached)
 			continue;
-		if (!check_state(v, s, n, fr, st))
+		if (!check_state(v, s, n, fr, &call->aligned[c]))
 			return false;
 		if (v->nr_findings != before)
 			return true;
@@ -119,17 +113,14 @@ static bool check_alignments(struct vimg *v, struct stack_flow *flows, const str
 	return any;
 }
 
-static void check_frame(struct vimg *v, struct stack_flow *flows, const struct vsec *s,
+static void check_frame(struct vimg *v, const struct stack_call *call, const struct vsec *s,
 			const struct vinsn *n, const struct gm_frame *fr, const struct orc_row *orc)
 {
-	const struct stack_state *st = &flows[STACK_ALIGNMENTS].states[s->region][n - s->insns];
-
 	if (fr->size % 8 || fr->size >= (v->man->stack_pages - GM_STACK_GUARD) * GM_PAGE)
 		finding(v, "frame", s, n->off, "a frame of %u bytes is not whole words on a stack.", fr->size);
 	if ((uint32_t)fr->window + fr->window_len > fr->size)
 		finding(v, "frame", s, n->off, "the shared window reaches the return address.");
-	if (check_state(v, s, n, fr, st) ||
-	    (st->reg[STACK_RSP] == STACK_UNKNOWN && check_alignments(v, flows, s, n, fr))) {
+	if (check_state(v, s, n, fr, &call->any) || check_alignments(v, s, n, fr, call)) {
 		v->proof.frames++;
 		return;
 	}
@@ -141,7 +132,7 @@ static void check_frame(struct vimg *v, struct stack_flow *flows, const struct v
 }
 
 /* The rows of one section and its calls, side by side. */
-static uint32_t check_section(struct vimg *v, struct stack_flow *flows, const struct vsec *s,
+static uint32_t check_section(struct vimg *v, const struct stack_call **calls, const struct vsec *s,
 			      uint32_t next)
 {
 	const uint32_t nr = v->man->frames.count;
@@ -152,10 +143,12 @@ static uint32_t check_section(struct vimg *v, struct stack_flow *flows, const st
 		finding(v, "frame", s, 0, "row %u of the frames is out of order, or in no text.", next++);
 	for (size_t i = 0; i < s->nr_insns; i++) {
 		const struct vinsn *n = &s->insns[i];
+		const struct stack_call *call;
 		const struct gm_frame *fr;
 
 		if (n->kind != V_CALL)
 			continue;
+		call = (*calls)++;
 		for (; next < nr && v->frames[next].region == (uint32_t)s->region &&
 		     v->frames[next].offset < n->off + n->len; next++)
 			finding(v, "frame", s, v->frames[next].offset, "a frame behind no call.");
@@ -164,7 +157,7 @@ static uint32_t check_section(struct vimg *v, struct stack_flow *flows, const st
 			finding(v, "frame", s, n->off, "a call without a frame.");
 			continue;
 		}
-		check_frame(v, flows, s, n, fr, orc_row_at(rows, nr_rows, n->off));
+		check_frame(v, call, s, n, fr, orc_row_at(rows, nr_rows, n->off));
 		next++;
 	}
 	for (; next < nr && v->frames[next].region == (uint32_t)s->region; next++)
@@ -174,14 +167,12 @@ static uint32_t check_section(struct vimg *v, struct stack_flow *flows, const st
 
 void verify_frames(struct vimg *v)
 {
-	/* One for each alignment, when needed; the last knows none. */
-	struct stack_flow flows[STACK_ALIGNMENTS + 1] = { 0 };
+	const struct stack_call *calls = stack_follow_all(v);
 	uint32_t next = 0;
 
-	stack_follow_all(v, STACK_ANY, &flows[STACK_ALIGNMENTS]);
 	for (uint32_t i = 0; i < v->man->regions.count; i++)
-		if (v->region_secs[i] && flows[STACK_ALIGNMENTS].states[i])
-			next = check_section(v, flows, v->region_secs[i], next);
+		if (v->region_secs[i] && v->region_secs[i]->nr_insns)
+			next = check_section(v, &calls, v->region_secs[i], next);
 	if (next < v->man->frames.count)
 		finding(v, "frame", vsec_find(v, GM_SECTION_MANIFEST), v->man->frames.offset,
 			"row %u of the frames is out of order, or in no text.", next);

@@ -203,7 +203,7 @@ static void check_gate(struct vimg *v, uint32_t i, uint8_t *const *seen)
 	if (prev && (prev->region > g->region ||
 		     (prev->region == g->region && prev->offset + CALL_LEN > g->offset)))
 		finding(v, "gate", s, g->offset, "gate %u (%s) is out of order.", i, vstring(v, g->name));
-	if (g->offset % GM_PAGE > GM_PAGE - CALL_LEN || g->reserved || g->stack_words > 16 ||
+	if (g->offset % GM_PAGE > GM_PAGE - CALL_LEN || g->reserved || g->stack_words > KVM_GM_MAX_STACK_WORDS ||
 	    !flags_are_right(v, g))
 		finding(v, "gate", s, g->offset, "gate %u (%s) has bad flags or results, or crosses a page.", i,
 			vstring(v, g->name));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Follows the stack pointer through all text: from the gates, the called
- * functions and what only symbols lead to, along every branch.
+ * What one instruction does to what is known of the stack.
  *
  * What is known of a register or of a word on the stack is its distance from the
  * CFA. That is enough until a function aligns its stack pointer. For these, all
  * is followed once for each way in which the CFA can be aligned: then `and'
  * gives a known result, and so do the tests by which guard chooses between calls.
+ *
+ * An instruction is decoded once, to a struct stack_op, and stepped over often.
  */
 #include <capstone/capstone.h>
 #include <string.h>
@@ -50,6 +51,11 @@ static int number_of(csh cs, unsigned int reg)
 	return cache[reg] > 0 ? cache[reg] - 1 : -1;
 }
 
+static bool is_high_byte(unsigned int reg)
+{
+	return reg == X86_REG_AH || reg == X86_REG_BH || reg == X86_REG_CH || reg == X86_REG_DH;
+}
+
 static int saved_index(int reg)
 {
 	for (int i = 0; i < NR_SAVED; i++)
@@ -58,25 +64,107 @@ static int saved_index(int reg)
 	return -1;
 }
 
-static int32_t limited(int64_t below)
+/* Operands, and all that is written. */
+static void note_operands(csh cs, const cs_insn *in, struct stack_op *op)
 {
-	return below < 0 || below > MAX_DISTANCE ? STACK_UNKNOWN : below;
+	const cs_x86 *x = &in->detail->x86;
+	uint8_t nr_read, nr_write;
+	cs_regs read, write;
+
+	if (cs_regs_access(cs, in, read, &nr_read, write, &nr_write) != CS_ERR_OK)
+		nr_write = 0;
+	for (uint8_t i = 0; i < nr_write; i++)
+		if (number_of(cs, write[i]) >= 0)
+			op->writes |= 1U << number_of(cs, write[i]);
+	for (int i = 0; i < 2 && i < x->op_count; i++) {
+		const cs_x86_op *o = &x->operands[i];
+
+		op->size[i] = o->size;
+		if (o->type == X86_OP_REG)
+			op->reg[i] = number_of(cs, o->reg);
+		if (o->type != X86_OP_MEM || o->mem.index != X86_REG_INVALID ||
+		    o->mem.segment != X86_REG_INVALID || number_of(cs, o->mem.base) < 0)
+			continue;
+		op->mem = i;
+		op->base = number_of(cs, o->mem.base);
+		op->disp = (int32_t)o->mem.disp;
+	}
+}
+
+static void note_kind(const cs_insn *in, struct stack_op *op)
+{
+	const cs_x86 *x = &in->detail->x86;
+	const cs_x86_op *o = x->operands;
+	bool imm = x->op_count == 2 && o[1].type == X86_OP_IMM;
+
+	switch (in->id) {
+	case X86_INS_PUSH:
+	case X86_INS_PUSHFQ:
+	case X86_INS_POP:
+	case X86_INS_POPFQ:
+	case X86_INS_LEAVE:
+		if (x->prefix[2] == 0x66)	/* of two bytes */
+			op->writes |= 1 << STACK_RSP;
+		else
+			op->kind = in->id == X86_INS_LEAVE ? STACK_LEAVE :
+				   in->id == X86_INS_PUSH || in->id == X86_INS_PUSHFQ ? STACK_PUSH :
+				   STACK_POP;
+		break;
+	case X86_INS_LEA:
+		op->kind = STACK_LEA;
+		break;
+	case X86_INS_MOV:
+		op->kind = STACK_MOVE;
+		break;
+	case X86_INS_ADD:
+	case X86_INS_SUB:
+		if (!imm || op->reg[0] < 0 || o[1].imm < -MAX_DISTANCE || o[1].imm > MAX_DISTANCE)
+			break;
+		op->kind = STACK_ADD;
+		op->imm = in->id == X86_INS_ADD ? o[1].imm : -o[1].imm;
+		break;
+	case X86_INS_AND:
+		if (!imm || op->reg[0] < 0 || o[1].imm >= 0 || o[1].imm < -ALIGNMENT ||
+		    -o[1].imm & (-o[1].imm - 1))
+			break;
+		op->kind = STACK_ALIGN;
+		op->imm = -o[1].imm;
+		break;
+	case X86_INS_CMP:
+	case X86_INS_TEST:
+		op->kind = STACK_NOTHING;
+		if (in->id != X86_INS_TEST || !imm || o[1].imm < 0 || o[1].imm >= ALIGNMENT ||
+		    (o[0].type == X86_OP_REG && is_high_byte(o[0].reg)))
+			break;
+		op->kind = STACK_TEST;
+		op->imm = o[1].imm;
+		break;
+	}
+}
+
+void stack_note(size_t cs, const struct cs_insn *in, struct stack_op *op)
+{
+	*op = (struct stack_op){ .reg = { -1, -1 }, .mem = -1, .base = -1 };
+	note_operands(cs, in, op);
+	note_kind(in, op);
 }
 
 static void set_reg(struct stack_state *st, int reg, int64_t below)
 {
+	const bool known = stack_known(below) && below >= 0 && below <= MAX_DISTANCE;
+
 	if (saved_index(reg) >= 0)
 		st->original &= ~(1u << saved_index(reg));
-	st->reg[reg] = limited(below);
-	if (reg != STACK_RSP || !stack_known(st->reg[reg]))
+	st->reg[reg] = known ? below : STACK_UNKNOWN;
+	if (reg != STACK_RSP || !known)
 		return;
 	/* What is below the stack pointer is gone. */
-	for (int n = 0; n < 64; n++)
-		if (16 + 8 * n > st->reg[reg])
-			st->saved &= ~(1ULL << n);
-	for (int n = 0; n < STACK_WORDS; n++)
-		if (8 + 8 * n > st->reg[reg])
-			st->word[n] = STACK_UNKNOWN;
+	if (below < 16)
+		st->saved = 0;
+	else if (below / 8 - 1 < 64)
+		st->saved &= (1ULL << (below / 8 - 1)) - 1;
+	for (int64_t n = below / 8; n < STACK_WORDS; n++)
+		st->word[n] = STACK_UNKNOWN;
 }
 
 static int32_t word_at(const struct stack_state *st, int64_t below)
@@ -88,75 +176,61 @@ static int32_t word_at(const struct stack_state *st, int64_t below)
 /* A store of @size bytes, of a value if it is a whole word. */
 static void store(struct stack_state *st, int64_t below, unsigned int size, int32_t value, int reg)
 {
-	for (int n = 0; n < STACK_WORDS; n++) {
-		int64_t at = 8 + 8 * n;
+	int64_t first = below > (int64_t)size ? (below - size) / 8 : 0;
 
-		if (below > at - 8 && below - (int64_t)size < at)
-			st->word[n] = size == 8 && below == at ? value : STACK_UNKNOWN;
-	}
+	for (int64_t n = first; n < STACK_WORDS && 8 * n < below; n++)
+		st->word[n] = size == 8 && below == 8 + 8 * n ? value : STACK_UNKNOWN;
 	if (reg >= 0 && saved_index(reg) >= 0 && size == 8 && st->original >> saved_index(reg) & 1 &&
 	    below >= 16 && below % 8 == 0 && (below - 16) / 8 < 64)
 		st->saved |= 1ULL << ((below - 16) / 8);
 }
 
-/* A memory operand's distance below the CFA, if it is known. */
-static bool stack_operand(csh cs, const struct stack_state *st, const cs_x86_op *op, int64_t *below)
+/* Operand @i is memory whose distance below the CFA is known. */
+static bool stack_operand(const struct stack_state *st, const struct stack_op *op, int i, int64_t *below)
 {
-	int base = op->type == X86_OP_MEM ? number_of(cs, op->mem.base) : -1;
-
-	if (base < 0 || op->mem.index != X86_REG_INVALID || op->mem.segment != X86_REG_INVALID ||
-	    !stack_known(st->reg[base]))
+	if (op->mem != i || !stack_known(st->reg[op->base]))
 		return false;
-	*below = st->reg[base] - op->mem.disp;
+	*below = (int64_t)st->reg[op->base] - op->disp;
 	return true;
 }
 
 /* The value of an operand of 8 bytes. */
-static int32_t value_of(csh cs, const struct stack_state *st, const cs_x86_op *op)
+static int32_t value_of(const struct stack_state *st, const struct stack_op *op, int i)
 {
 	int64_t below;
 
-	if (op->size != 8)
+	if (op->size[i] != 8)
 		return STACK_UNKNOWN;
-	if (op->type == X86_OP_REG && number_of(cs, op->reg) >= 0)
-		return st->reg[number_of(cs, op->reg)];
-	return stack_operand(cs, st, op, &below) ? word_at(st, below) : STACK_UNKNOWN;
+	if (op->reg[i] >= 0)
+		return st->reg[op->reg[i]];
+	return stack_operand(st, op, i, &below) ? word_at(st, below) : STACK_UNKNOWN;
 }
 
 /* Everything that an instruction writes is unknown afterwards. */
-static void forget(csh cs, const cs_insn *in, struct stack_state *st)
+static void forget(const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86 *x = &in->detail->x86;
-	uint8_t nr_read, nr_write;
-	cs_regs read, write;
 	int64_t below;
 
-	if (cs_regs_access(cs, in, read, &nr_read, write, &nr_write) != CS_ERR_OK)
-		nr_write = 0;
-	for (uint8_t i = 0; i < nr_write; i++)
-		if (number_of(cs, write[i]) >= 0)
-			set_reg(st, number_of(cs, write[i]), STACK_UNKNOWN);
-	if (x->op_count && stack_operand(cs, st, &x->operands[0], &below) && in->id != X86_INS_CMP &&
-	    in->id != X86_INS_TEST)
-		store(st, below, x->operands[0].size, STACK_UNKNOWN, -1);
+	for (unsigned int left = op->writes; left; left &= left - 1)
+		set_reg(st, __builtin_ctz(left), STACK_UNKNOWN);
+	if (stack_operand(st, op, 0, &below))
+		store(st, below, op->size[0], STACK_UNKNOWN, -1);
 }
 
-static void push(csh cs, const cs_insn *in, struct stack_state *st)
+static void push(const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
-	int reg = in->id == X86_INS_PUSH && op->type == X86_OP_REG ? number_of(cs, op->reg) : -1;
-	int32_t value = in->id == X86_INS_PUSH ? value_of(cs, st, op) : STACK_UNKNOWN;
+	int32_t value = value_of(st, op, 0);
 
 	if (!stack_known(st->reg[STACK_RSP]))
 		return;
 	set_reg(st, STACK_RSP, (int64_t)st->reg[STACK_RSP] + 8);
 	if (stack_known(st->reg[STACK_RSP]))
-		store(st, st->reg[STACK_RSP], 8, value, reg);
+		store(st, st->reg[STACK_RSP], 8, value, op->reg[0]);
 }
 
 static void pop(struct stack_state *st, int reg)
 {
-	int64_t sp = st->reg[STACK_RSP];
+	int32_t sp = st->reg[STACK_RSP];
 	bool saved;
 
 	if (!stack_known(sp)) {
@@ -171,7 +245,7 @@ static void pop(struct stack_state *st, int reg)
 			st->original |= 1u << saved_index(reg);
 	}
 	if (reg != STACK_RSP)
-		set_reg(st, STACK_RSP, sp - 8);
+		set_reg(st, STACK_RSP, (int64_t)sp - 8);
 }
 
 /* The low bits of a value that is @below the CFA. */
@@ -181,270 +255,138 @@ static int64_t low_bits(int alignment, int64_t below)
 }
 
 /* and $-A, %reg */
-static void align(int alignment, csh cs, const cs_insn *in, struct stack_state *st)
+static void align(int alignment, const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
-	int64_t a = op[1].type == X86_OP_IMM ? -op[1].imm : 0;
-	int32_t value = value_of(cs, st, &op[0]);
+	int32_t value = value_of(st, op, 0);
 
-	if (op[0].type != X86_OP_REG || alignment == STACK_ANY || a < 1 || a > ALIGNMENT || a & (a - 1) ||
-	    !stack_known(value)) {
-		forget(cs, in, st);
-		return;
-	}
-	set_reg(st, number_of(cs, op[0].reg), value + (low_bits(alignment, value) & (a - 1)));
+	if (alignment == STACK_ANY || !stack_known(value))
+		forget(op, st);
+	else
+		set_reg(st, op->reg[0], value + (low_bits(alignment, value) & (op->imm - 1)));
 }
 
 /* test $bits, of the low byte of a value that is known. */
-static int8_t test(int alignment, csh cs, const cs_insn *in, const struct stack_state *st)
+static int8_t test(int alignment, const struct stack_op *op, const struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
 	int32_t value = STACK_UNKNOWN;
 	int64_t below;
 
-	if (alignment == STACK_ANY || op[1].type != X86_OP_IMM || op[1].imm < 0 || op[1].imm >= ALIGNMENT)
-		return -1;
-	if (op[0].type == X86_OP_REG && number_of(cs, op[0].reg) >= 0 && op[0].reg != X86_REG_AH &&
-	    op[0].reg != X86_REG_BH && op[0].reg != X86_REG_CH && op[0].reg != X86_REG_DH)
-		value = st->reg[number_of(cs, op[0].reg)];
-	else if (stack_operand(cs, st, &op[0], &below))
+	if (op->reg[0] >= 0)
+		value = st->reg[op->reg[0]];
+	else if (stack_operand(st, op, 0, &below))
 		value = word_at(st, below);
-	return stack_known(value) ? !(low_bits(alignment, value) & op[1].imm) : -1;
+	return alignment != STACK_ANY && stack_known(value) ? !(low_bits(alignment, value) & op->imm) : -1;
 }
 
-static void move(csh cs, const cs_insn *in, struct stack_state *st)
+static void move(const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
-	int32_t value = value_of(cs, st, &op[1]);
+	int32_t value = value_of(st, op, 1);
 	int64_t below;
 
-	if (op[0].type == X86_OP_REG && op[0].size == 8 && number_of(cs, op[0].reg) >= 0)
-		set_reg(st, number_of(cs, op[0].reg), value);
-	else if (stack_operand(cs, st, &op[0], &below))
-		store(st, below, op[0].size, value,
-		      op[1].type == X86_OP_REG && op[1].size == 8 ? number_of(cs, op[1].reg) : -1);
+	if (op->reg[0] >= 0 && op->size[0] == 8)
+		set_reg(st, op->reg[0], value);
+	else if (stack_operand(st, op, 0, &below))
+		store(st, below, op->size[0], value, op->size[1] == 8 ? op->reg[1] : -1);
 	else
-		forget(cs, in, st);
+		forget(op, st);
 }
 
-static void add(csh cs, const cs_insn *in, struct stack_state *st, int sign)
+static void add(const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
-	int32_t value = value_of(cs, st, &op[0]);
+	int32_t value = value_of(st, op, 0);
 
-	if (op[0].type != X86_OP_REG || op[1].type != X86_OP_IMM || !stack_known(value) ||
-	    op[1].imm < -MAX_DISTANCE || op[1].imm > MAX_DISTANCE)
-		forget(cs, in, st);
+	if (stack_known(value))
+		set_reg(st, op->reg[0], (int64_t)value - op->imm);
 	else
-		set_reg(st, number_of(cs, op[0].reg), value - sign * op[1].imm);
+		forget(op, st);
 }
 
-static void step(int alignment, csh cs, const cs_insn *in, struct stack_state *st)
+void stack_step(int alignment, const struct stack_op *op, struct stack_state *st)
 {
-	const cs_x86_op *op = in->detail->x86.operands;
 	int8_t zero = -1;
 	int64_t below;
 
-	switch (in->id) {
-	case X86_INS_PUSH:
-	case X86_INS_PUSHFQ:
-		push(cs, in, st);
+	switch (op->kind) {
+	case STACK_NOTHING:
 		break;
-	case X86_INS_POP:
-		if (op[0].type == X86_OP_REG)
-			pop(st, number_of(cs, op[0].reg));
-		else
-			pop(st, -1);
+	case STACK_PUSH:
+		push(op, st);
 		break;
-	case X86_INS_POPFQ:
-		pop(st, -1);
+	case STACK_POP:
+		pop(st, op->reg[0]);
+		if (stack_operand(st, op, 0, &below))
+			store(st, below, 8, STACK_UNKNOWN, -1);
 		break;
-	case X86_INS_LEAVE:
+	case STACK_LEAVE:
 		set_reg(st, STACK_RSP, st->reg[STACK_RBP]);
 		pop(st, STACK_RBP);
 		break;
-	case X86_INS_LEA:
-		if (op[0].size == 8 && stack_operand(cs, st, &op[1], &below))
-			set_reg(st, number_of(cs, op[0].reg), below);
+	case STACK_LEA:
+		if (op->size[0] == 8 && op->reg[0] >= 0 && stack_operand(st, op, 1, &below))
+			set_reg(st, op->reg[0], below);
 		else
-			forget(cs, in, st);
+			forget(op, st);
 		break;
-	case X86_INS_MOV:
-		move(cs, in, st);
+	case STACK_MOVE:
+		move(op, st);
 		break;
-	case X86_INS_ADD:
-		add(cs, in, st, 1);
+	case STACK_ADD:
+		add(op, st);
 		break;
-	case X86_INS_SUB:
-		add(cs, in, st, -1);
+	case STACK_ALIGN:
+		align(alignment, op, st);
 		break;
-	case X86_INS_AND:
-		align(alignment, cs, in, st);
-		break;
-	case X86_INS_TEST:
-		zero = test(alignment, cs, in, st);
+	case STACK_TEST:
+		zero = test(alignment, op, st);
 		break;
 	default:
-		forget(cs, in, st);
+		forget(op, st);
 	}
 	st->zero = zero;
 }
 
-/* Joins what is known; true if that told anything new. */
-static bool join(struct stack_state *to, const struct stack_state *from)
+void stack_enter(struct stack_state *st)
 {
-	struct stack_state old = *to;
+	*st = (struct stack_state){ .zero = -1, .original = (1 << NR_SAVED) - 1, .reached = true };
+	for (int i = 0; i < 16; i++)
+		st->reg[i] = STACK_UNKNOWN;
+	for (int i = 0; i < STACK_WORDS; i++)
+		st->word[i] = STACK_UNKNOWN;
+	st->reg[STACK_RSP] = STACK_ENTRY;
+}
 
-	if (to->reg[STACK_RSP] == STACK_UNSET) {
+void stack_call(struct stack_state *st)
+{
+	for (size_t i = 0; i < sizeof(scratch_regs); i++)
+		st->reg[scratch_regs[i]] = STACK_UNKNOWN;
+}
+
+bool stack_join(struct stack_state *to, const struct stack_state *from)
+{
+	const uint64_t saved = to->saved | from->saved;
+	const uint8_t original = to->original | from->original;
+	const int8_t zero = to->zero == from->zero ? to->zero : -1;
+	int32_t news = 0;
+
+	if (!to->reached) {
 		*to = *from;
 		return true;
 	}
-	for (int i = 0; i < 16; i++)
-		if (to->reg[i] != from->reg[i])
-			to->reg[i] = STACK_UNKNOWN;
-	for (int i = 0; i < STACK_WORDS; i++)
-		if (to->word[i] != from->word[i])
-			to->word[i] = STACK_UNKNOWN;
-	if (to->zero != from->zero)
-		to->zero = -1;
-	to->original |= from->original;
-	to->saved |= from->saved;
-	return memcmp(old.reg, to->reg, sizeof(old.reg)) || memcmp(old.word, to->word, sizeof(old.word)) ||
-	       old.zero != to->zero || old.original != to->original || old.saved != to->saved;
-}
+	for (int i = 0; i < 16; i++) {
+		int32_t both = to->reg[i] == from->reg[i] ? to->reg[i] : STACK_UNKNOWN;
 
-static void flow_to(struct stack_flow *f, const struct vsec *s, uint64_t off,
-		    const struct stack_state *st)
-{
-	const struct vinsn *n = s ? vinsn_at(s, off) : NULL;
-	uint32_t i;
-
-	if (!n || !f->states[s->region])
-		return;
-	i = n - s->insns;
-	if (!join(&f->states[s->region][i], st))
-		return;
-	f->todo_region = xgrow(f->todo_region, f->nr_todo, sizeof(*f->todo_region));
-	f->todo_insn = xgrow(f->todo_insn, f->nr_todo, sizeof(*f->todo_insn));
-	f->todo_region[f->nr_todo] = s->region;
-	f->todo_insn[f->nr_todo++] = i;
-}
-
-static void flow_entry(struct stack_flow *f, const struct vsec *s, uint64_t off)
-{
-	struct stack_state entry = { .zero = -1, .original = (1 << NR_SAVED) - 1 };
-
-	for (int i = 0; i < 16; i++)
-		entry.reg[i] = STACK_UNKNOWN;
-	for (int i = 0; i < STACK_WORDS; i++)
-		entry.word[i] = STACK_UNKNOWN;
-	entry.reg[STACK_RSP] = STACK_ENTRY;
-	flow_to(f, s, off, &entry);
-}
-
-/* Calls that do not return: what stands behind them is another path's. */
-static bool no_return(const struct vimg *v, const struct vinsn *n)
-{
-	static const char *const names[] = {
-		"__stack_chk_fail", "panic", "__fortify_panic", "fortify_panic", "do_exit",
-		"kthread_exit", "__module_put_and_kthread_exit", "kthread_complete_and_exit", "make_task_dead", "BUG_func", "nmi_panic",
-		"__ubsan_handle_builtin_unreachable",
-	};
-	const struct gm_gate *g = n->target_sec ? vgate_at(v, n->target_sec, n->target) : NULL;
-
-	for (size_t i = 0; g && g->kind == KVM_GM_GATE_OUT_CALL && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(vstring(v, g->name), names[i]))
-			return true;
-	return false;
-}
-
-/* Does a conditional jump go this way, for all that is known? */
-static bool may_go(const struct vsec *s, const struct vinsn *n, const struct stack_state *st, bool taken)
-{
-	const uint8_t *p = s->data + n->off;
-	uint8_t condition = n->len == 2 ? p[0] & 15 : n->len == 6 ? p[1] & 15 : 0;
-
-	if (st->zero < 0 || (condition != 4 && condition != 5) ||
-	    (n->len == 2 ? (p[0] & 0xf0) != 0x70 : p[0] != 0x0f || (p[1] & 0xf0) != 0x80))
-		return true;
-	return taken == ((condition == 4) == st->zero);
-}
-
-static void flow_step(struct vimg *v, struct stack_flow *f, struct decoder d, const struct vsec *s, uint32_t i)
-{
-	const struct vinsn *n = &s->insns[i];
-	struct stack_state st = f->states[s->region][i], before = st;
-	const uint8_t *p = s->data + n->off;
-	const struct vsym *here, *next;
-	uint64_t addr = n->off;
-	size_t left = n->len;
-
-	if (n->kind == V_RET || n->kind == V_TRAP)
-		return;
-	if (n->kind == V_PLAIN) {
-		if (!cs_disasm_iter(d.cs, &p, &left, &addr, d.in))
-			return;
-		step(f->alignment, d.cs, d.in, &st);
-	} else {
-		st.zero = -1;
+		news |= both ^ to->reg[i];
+		to->reg[i] = both;
 	}
-	if (n->kind == V_CALL) {
-		flow_entry(f, n->target_sec, n->target);
-		for (size_t k = 0; k < ARRAY_SIZE(scratch_regs); k++)
-			st.reg[scratch_regs[k]] = STACK_UNKNOWN;
-	} else if (n->kind == V_JMP || (n->kind == V_JCC && may_go(s, n, &before, true))) {
-		flow_to(f, n->target_sec, n->target, &st);
+	for (int i = 0; i < STACK_WORDS; i++) {
+		int32_t both = to->word[i] == from->word[i] ? to->word[i] : STACK_UNKNOWN;
+
+		news |= both ^ to->word[i];
+		to->word[i] = both;
 	}
-	if (n->kind == V_JMP || (n->kind == V_CALL && no_return(v, n)) ||
-	    (n->kind == V_JCC && !may_go(s, n, &before, false)))
-		return;
-	/* A call at a function's end does not come back into the next function. */
-	here = vfunc_of(s, n->off);
-	next = vfunc_of(s, n->off + n->len);
-	if (n->kind == V_CALL && here && (here != next || n->off + n->len >= here->value + here->size))
-		return;
-	flow_to(f, s, n->off + n->len, &st);
-}
-
-static void drain(struct vimg *v, struct stack_flow *f, struct decoder d)
-{
-	while (f->nr_todo) {
-		f->nr_todo--;
-		flow_step(v, f, d, v->region_secs[f->todo_region[f->nr_todo]], f->todo_insn[f->nr_todo]);
-	}
-}
-
-void stack_follow_all(struct vimg *v, int alignment, struct stack_flow *f)
-{
-	struct decoder d = decoder_open(v->file);
-
-	*f = (struct stack_flow){ .alignment = alignment };
-	f->states = xalloc((v->man->regions.count + 1) * sizeof(*f->states));
-	for (uint32_t i = 0; i < v->man->regions.count; i++) {
-		const struct vsec *s = v->region_secs[i];
-
-		if (!s || !s->nr_insns)
-			continue;
-		f->states[i] = xalloc(s->nr_insns * sizeof(**f->states));
-		for (size_t j = 0; j < s->nr_insns; j++)
-			f->states[i][j].reg[STACK_RSP] = STACK_UNSET;
-	}
-	for (uint32_t i = 0; i < v->man->gates.count; i++)
-		for (uint32_t j = 0; v->gates[i].kind == KVM_GM_GATE_IN_CALL && j < v->man->regions.count; j++)
-			if (v->regions[j].anchor == v->gates[i].target_anchor)
-				flow_entry(f, v->region_secs[j], v->gates[i].target_addend);
-	drain(v, f, d);
-	/* What only symbols lead to; parts that lie elsewhere have no entry. */
-	for (uint32_t i = 0; i < v->man->regions.count; i++) {
-		const struct vsec *s = v->region_secs[i];
-
-		for (size_t j = 0; s && f->states[i] && j < s->nr_funcs; j++) {
-			const struct vinsn *n = vinsn_at(s, s->funcs[j]->value);
-
-			if (n && f->states[i][n - s->insns].reg[STACK_RSP] == STACK_UNSET &&
-			    !strstr(s->funcs[j]->name, ".cold"))
-				flow_entry(f, s, n->off);
-		}
-		drain(v, f, d);
-	}
+	news |= saved != to->saved || original != to->original || zero != to->zero;
+	to->saved = saved;
+	to->original = original;
+	to->zero = zero;
+	return news;
 }

@@ -198,6 +198,7 @@ static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 		}
 		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
 			n->len = skip_vector(v, s, n->off, p, left, &next);
+			n->stack.kind = STACK_STOP;
 			if (n->len) {
 				p += n->len, addr += n->len, left -= n->len;
 				continue;
@@ -208,6 +209,9 @@ static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 			break;
 		}
 		n->len = in->size;
+		n->imm = in->detail->x86.encoding.imm_offset;
+		n->lea = in->id == X86_INS_LEA;
+		stack_note(cs, in, &n->stack);
 		judge(v, s, cs, in, n);
 		match_rels(v, s, in, n, &next);
 		v->proof.insns++;
