@@ -117,7 +117,7 @@ static void read_symbols(struct obj *o, Elf *elf, const Elf64_Shdr *sh, Elf_Data
 		y->sec = o->secs[y->shndx];
 		if (y->value > y->sec->size)
 			die(o->file, "symbol %s lies outside of its section.", y->name);
-		if (ELF64_ST_TYPE(y->info) == STT_SECTION && !y->sec->section_sym)
+		if (ELF64_ST_TYPE(y->info) == STT_SECTION && !y->value && !y->sec->section_sym)
 			y->sec->section_sym = y;
 	}
 }

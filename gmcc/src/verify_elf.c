@@ -44,7 +44,8 @@ bool vrel_is_pc(const struct vrel *r)
 
 struct vsec *vrel_target(const struct vrel *r, int64_t end, int64_t *off)
 {
-	*off = (int64_t)(r->sym->sec ? r->sym->value : 0) + r->addend + (vrel_is_pc(r) ? end : 0);
+	*off = (int64_t)((r->sym->sec ? r->sym->value : 0) + (uint64_t)r->addend +
+			 (uint64_t)(vrel_is_pc(r) ? end : 0));
 	return r->sym->sec;
 }
 
