@@ -12,18 +12,23 @@
 
 #include "gmcc.h"
 
-/* struct alt_instr of Linux 6.12. */
-#define ALT_SIZE	14
+/*
+ * struct alt_instr: two bytes longer since Linux 6.3, which has `flags' of their
+ * own; before, the feature's highest bit is ALT_NOT. The lengths come last.
+ */
+#define ALT_SIZE(o)	((o)->linux_6_1 ? 12 : 14)
 #define ALT_SITE	0	/* PC32 */
 #define ALT_CODE	4	/* PC32 */
 #define ALT_FEATURE	8
 #define ALT_FLAGS	10
-#define ALT_SITE_LEN	12
-#define ALT_CODE_LEN	13
 #define ALT_NOT		1
 #define ALT_DIRECT_CALL	2
+#define ALT_NOT_6_1	0x8000
 
 #define FEATURE(word, bit)	((word) * 32 + (bit))
+/* The one of the table whose number has changed since Linux 6.1. */
+#define LFENCE_RDTSC		FEATURE(20, 2)
+#define LFENCE_RDTSC_6_1	FEATURE(3, 18)
 
 enum choice {
 	ORIGINAL,	/* keep what is there */
@@ -48,7 +53,7 @@ static const struct {
 	{ FEATURE(6, 8),   0, ORIGINAL },		/* 3DNOWPREFETCH */
 	{ FEATURE(9, 23),  0, ORIGINAL },		/* CLFLUSHOPT */
 	/* The stronger order; each alternative of rdtsc is right with it. */
-	{ FEATURE(20, 2),  0, REPLACE },		/* LFENCE_RDTSC */
+	{ LFENCE_RDTSC,	   0, REPLACE },
 	{ FEATURE(1, 27),  0, ORIGINAL },		/* RDTSCP */
 	/* Short cuts of pv_ops' own functions, for where those are the native ones. */
 	{ FEATURE(8, 20),  ALT_NOT, ORIGINAL },		/* PVUNLOCK */
@@ -142,12 +147,22 @@ static void replace(struct obj *o, struct place site, unsigned int site_len, str
 
 static void apply(struct obj *o, struct sec *s, uint64_t off)
 {
-	unsigned int site_len = s->data[off + ALT_SITE_LEN], code_len = s->data[off + ALT_CODE_LEN];
+	const uint8_t *lengths = s->data + off + ALT_SIZE(o) - 2;
+	unsigned int site_len = lengths[0], code_len = lengths[1];
 	struct place site = place_of(o, s, off + ALT_SITE, site_len), code;
 	uint16_t feature, flags;
 
 	memcpy(&feature, s->data + off + ALT_FEATURE, 2);
-	memcpy(&flags, s->data + off + ALT_FLAGS, 2);
+	if (o->linux_6_1) {
+		flags = feature & ALT_NOT_6_1 ? ALT_NOT : 0;
+		feature &= ~ALT_NOT_6_1;
+		if (feature == LFENCE_RDTSC_6_1)
+			feature = LFENCE_RDTSC;
+		else if (feature == LFENCE_RDTSC)
+			feature = UINT16_MAX;
+	} else {
+		memcpy(&flags, s->data + off + ALT_FLAGS, 2);
+	}
 	if (is_memory_test(&site, site_len))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -173,9 +188,9 @@ void alternatives_apply(struct obj *o)
 
 	if (!s)
 		return;
-	if (!s->data || s->size % ALT_SIZE)
-		die(o->file, ".altinstructions: malformed. Use a module built for Linux 6.12.");
-	for (uint64_t off = 0; off < s->size; off += ALT_SIZE)
+	if (!s->data || s->size % ALT_SIZE(o))
+		die(o->file, ".altinstructions: malformed. Use a module built for Linux 6.1 or 6.12.");
+	for (uint64_t off = 0; off < s->size; off += ALT_SIZE(o))
 		apply(o, s, off);
 	refused_exit(o);
 }

@@ -107,7 +107,7 @@ static void convert_branches(struct obj *o)
 	size_t next = 0;
 
 	if (s && (s->size % JUMP_SIZE || (s->size && !s->data)))
-		die(o->file, "__jump_table: malformed. Use a module built for Linux 6.12.");
+		die(o->file, "__jump_table: malformed. Use a module built for Linux 6.1 or 6.12.");
 	for (uint64_t off = 0; s && off < s->size; off += JUMP_SIZE)
 		convert_branch(o, s, off, &next);
 }
@@ -147,7 +147,7 @@ static void convert_bugs(struct obj *o)
 	size_t next = 0;
 
 	if (s && (s->size % BUG_SIZE || (s->size && !s->data)))
-		die(o->file, "__bug_table: malformed. Use a module built for Linux 6.12.");
+		die(o->file, "__bug_table: malformed. Use a module built for Linux 6.1 or 6.12.");
 	for (uint64_t off = 0; s && off < s->size; off += BUG_SIZE)
 		convert_bug(o, s, off, &next);
 }

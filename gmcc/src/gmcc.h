@@ -222,6 +222,7 @@ struct options {
 struct obj {
 	const char *file;
 	const char *name;	/* the module's, from .modinfo */
+	bool linux_6_1;		/* what it was built for, from there too; else 6.12 */
 	uint8_t id[GM_ID_LEN];
 	const struct options *opt;
 	struct policy *policy;

@@ -37,7 +37,7 @@ static const char help[] =
 "  -q, --quiet          no summary\n"
 "  -h, --help           this text\n";
 
-static const char *module_name(const struct obj *o)
+static void read_modinfo(struct obj *o)
 {
 	const struct sec *s = section_named(o, ".modinfo");
 	const char *p, *end;
@@ -48,9 +48,12 @@ static const char *module_name(const struct obj *o)
 		die(o->file, "no module structure. Give a kernel module (.ko), not one of its objects (.o).");
 	for (p = (const char *)s->data, end = p + s->size; p < end; p += strlen(p) + 1)
 		if (!strncmp(p, "name=", 5) && p[5] && strlen(p + 5) < KVM_GM_NAME_LEN &&
-		    strspn(p + 5, NAME_CHARACTERS) == strlen(p + 5))
-			return xasprintf("%s", p + 5);
-	die(o->file, "no valid name in .modinfo. Give a kernel module (.ko).");
+		    strspn(p + 5, NAME_CHARACTERS) == strlen(p + 5) && !o->name)
+			o->name = xasprintf("%s", p + 5);
+		else if (!strncmp(p, "vermagic=6.1.", 13))
+			o->linux_6_1 = true;
+	if (!o->name)
+		die(o->file, "no valid name in .modinfo. Give a kernel module (.ko).");
 }
 
 static void identify(struct obj *o, const uint8_t *data, size_t size)
@@ -175,7 +178,7 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 	struct obj *o = obj_read(file, data, size);
 
 	o->opt = opt;
-	o->name = module_name(o);
+	read_modinfo(o);
 	o->policy = policy_read(opt->policy);
 	policy_notes(o);
 	o->stacks = opt->stacks ? opt->stacks : o->policy->stacks ? o->policy->stacks : DEFAULT_STACKS;

@@ -10,7 +10,10 @@
 
 #define ORC_ENTRY_SIZE	6
 
-/* .orc_header of the one layout that is known: that of Linux 6.4 and later. */
+/*
+ * .orc_header of the newer of the two layouts that are known: that of Linux 6.4
+ * and later. Linux 6.1 has no header, and `type' starts at 0 with a call.
+ */
 static const uint8_t orc_hash[20] = {
 	0xfe, 0x5d, 0x32, 0xbf, 0x58, 0x1b, 0xd6, 0x3b, 0x2c, 0xa9,
 	0xa5, 0xc6, 0x5b, 0xa5, 0xa6, 0x25, 0xea, 0xb3, 0xfe, 0x24,
@@ -39,12 +42,13 @@ void orc_read(struct obj *o)
 	}
 	if (!text)
 		return;
-	if (!ip || !un || !hd || !un->data || !hd->data)
+	if (!ip || !un || !un->data)
 		die(o->file, "no ORC unwind data, so stack frames are unknown. "
 		    "Build the module with CONFIG_UNWINDER_ORC.");
-	if (hd->size != sizeof(orc_hash) || memcmp(hd->data, orc_hash, sizeof(orc_hash)))
+	if (hd ? !hd->data || hd->size != sizeof(orc_hash) ||
+		 memcmp(hd->data, orc_hash, sizeof(orc_hash)) : !o->linux_6_1)
 		die(o->file, "unknown ORC format (.orc_header). "
-		    "Use a module built for Linux 6.12, or teach gmcc the format (orc.c).");
+		    "Use a module built for Linux 6.1 or 6.12, or teach gmcc the format (orc.c).");
 	if (un->size / ORC_ENTRY_SIZE != ip->size / 4 || ip->nr_rels != ip->size / 4)
 		die(o->file, ".orc_unwind and .orc_unwind_ip do not match.");
 	for (size_t i = 0; i < ip->nr_rels; i++) {
@@ -62,7 +66,8 @@ void orc_read(struct obj *o)
 		n->off = r->sym->value + r->addend;
 		n->sp_offset = (int16_t)(e[0] | e[1] << 8);
 		n->sp_reg = e[4] & 15;
-		n->type = e[5] & 7;
+		/* Type 1 or more is a frame that the CPU pushed, in both. */
+		n->type = hd ? e[5] & 7 : (e[5] & 3) + ORC_TYPE_CALL;
 	}
 	for (size_t i = 1; i < o->nr_secs; i++)
 		if (o->secs[i]->nr_orc)

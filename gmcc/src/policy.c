@@ -102,7 +102,7 @@ static struct sec *modinfo(const struct obj *o)
 	return NULL;
 }
 
-/* Strings in .modinfo, as MODULE_INFO() leaves them; module_name() has checked the end. */
+/* Strings in .modinfo, as MODULE_INFO() leaves them; read_modinfo() has checked the end. */
 static void read_notes(struct obj *o, const struct sec *s)
 {
 	const char *p = (const char *)s->data, *end = p + s->size;

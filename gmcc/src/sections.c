@@ -87,6 +87,8 @@ static const struct special table[] = {
 	{ ".ibt_endbr_seal", SITES, 0, NULL, 4 },
 	{ ".smp_locks", SITES, 0, NULL, 4 },
 	{ ".static_call_sites", SITES, 0, NULL, 8 },
+	/* Linux 6.1: calls through pv_ops, which the loader would make direct ones. */
+	{ ".parainstructions", SITES, 0, NULL, 16 },
 	/* Static branches test their key in memory by then (convert.c). */
 	{ "__jump_table", SITES, 0, NULL, 16 },
 	/* Traps have moved to .gm.guest, and their entries with them (convert.c). */
@@ -108,8 +110,6 @@ static const struct special table[] = {
 	{ ".debug_", DROP, F_PREFIX, NULL, 0 },
 	{ ".discard", DROP, F_PREFIX, NULL, 0 },
 
-	{ ".parainstructions", REFUSE, 0,
-	  "paravirt sites of kernels before 6.8 are not supported. Use a module built for Linux 6.12.", 0 },
 	{ "__ex_table", REFUSE, 0,
 	  "exception fixups are not supported: the kernel would resume in sealed text. "
 	  "Use a module without user memory accesses and safe MSR or port accesses.", 0 },
@@ -260,7 +260,7 @@ static void filter(struct obj *o, struct sec *s)
 	size_t kept = 0, nr_rels = 0, next = 0;
 
 	if (s->size % size || (s->size && !s->data))
-		die(o->file, "%s: malformed. Use a module built for Linux 6.12.", s->name);
+		die(o->file, "%s: malformed. Use a module built for Linux 6.1 or 6.12.", s->name);
 	for (uint64_t off = 0; off < s->size; off += size) {
 		size_t first = next;
 		bool sealed = false;

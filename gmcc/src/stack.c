@@ -123,7 +123,7 @@ static void flow_to(struct sec *s, struct insn *n, const struct spot *sp, const 
 static bool falls_through(const struct sec *s, const struct insn *n)
 {
 	static const char *const noreturn[] = {
-		"__stack_chk_fail", "__fortify_panic", "panic", "do_exit", "__module_put_and_kthread_exit",
+		"__stack_chk_fail", "__fortify_panic", "fortify_panic", "panic", "do_exit", "__module_put_and_kthread_exit",
 		"kthread_complete_and_exit", "kthread_exit", "make_task_dead",
 	};
 	const uint8_t *p = s->data + n->off;
