@@ -16,15 +16,21 @@
 #define MAX_WORDS	KVM_GM_MAX_STACK_WORDS
 #define ALIGNED_WORDS	6	/* of a function that aligns its frame, by guess */
 
+/*
+ * A conditional branch on the way is one of an argument's value. What an edit
+ * put before the call is not of the caller: where the frame is aligned, the
+ * branches between the calls of which one is made.
+ */
 unsigned int pushes_before(const struct sec *s, const struct insn *call)
 {
 	int64_t top = frame_top(s, call);
+	const struct insn *n = call;
 	unsigned int words = 0;
 
-	for (const struct insn *n = call; n-- > s->insns;) {
-
-		if (n->kind == INSN_CALL || n->kind == INSN_JMP || n->kind == INSN_JCC ||
-		    n->kind == INSN_RET || n->sp_write)
+	while (n->inner)
+		n--;
+	while (n-- > s->insns) {
+		if (n->kind == INSN_CALL || n->kind == INSN_JMP || n->kind == INSN_RET || n->sp_write)
 			break;
 		if (n->kind != INSN_PUSH)
 			continue;

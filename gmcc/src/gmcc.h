@@ -139,6 +139,7 @@ struct insn {
 	bool canary_load : 1;	/* loads the stack protector's canary */
 	bool canary_store : 1;	/* stores a register just loaded so */
 	bool saves : 1;		/* pushes a callee-saved register */
+	bool inner : 1;		/* of one edit, as the instruction before it is */
 	/* What stack.c found out, from before the instruction. */
 	uint8_t gap;		/* of a call: the gap that it is for */
 	uint8_t orc_reg;

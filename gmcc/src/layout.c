@@ -243,13 +243,15 @@ static void put_piece(struct out *out, const struct insn *site, size_t i, const 
 
 	if (p->copy) {
 		copy_insn(out, p->copy, at, p->copy->len);
-		out->insns[out->nr_insns - 1].gap = p->gap;
+		new = &out->insns[out->nr_insns - 1];
+		new->gap = p->gap;
+		new->inner = i > 0;
 		return;
 	}
 	new = add_insn(out);
 	*new = (struct insn){
 		.off = at, .len = p->len, .kind = p->kind, .disp = p->disp, .imm = p->imm,
-		.sp = site->sp, .bp = site->bp, .gap = p->gap,
+		.inner = i > 0, .sp = site->sp, .bp = site->bp, .gap = p->gap,
 		.orc_reg = site->orc_reg, .orc_off = site->orc_off,
 	};
 	memcpy(out->s->data + at, p->bytes, p->len);

@@ -247,6 +247,33 @@ accepted "a frame that is aligned first" f:8:16 <<-'S'
 S
 sizes "a call for each gap of 32" f 72,56,48,64
 
+# The branches between those calls are not the caller's, nor is one that chooses a value.
+accepted "arguments on the stack of an aligned frame" <<-'S'
+	func f
+	push %rbp
+	orc 16
+	mov %rsp, %rbp
+	orc 16, 4
+	and $-32, %rsp
+	sub $32, %rsp
+	push $1
+	xor %eax, %eax
+	test %edi, %edi
+	je 1f
+	inc %eax
+	1:
+	push %rax
+	push $3
+	call ext
+	add $24, %rsp
+	leave
+	orc 8
+	ret
+	endfunc f
+S
+json "what is pushed before a call for each gap counts" \
+	"gates[('out-call', 'ext')]['stack-words'] == 3" "$tmp/good.gm.ko"
+
 accepted "instructions that need no privilege" <<-'S'
 	func f
 	endbr64
