@@ -284,8 +284,29 @@ static void for_each_insn(struct obj *o, void (*fn)(const struct sec *, const st
 			fn(o->secs[i], &o->secs[i]->insns[j]);
 }
 
+/*
+ * Who is called, when @f takes the address of its arguments: the function that
+ * @f is the cold part of. Two of one name are both said to.
+ */
+static void note_lender(struct obj *o, struct sym *f)
+{
+	const char *cold = strstr(f->name, ".cold");
+
+	if (!cold) {
+		f->lends_args = true;
+		return;
+	}
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_funcs; j++) {
+			struct sym *y = o->secs[i]->funcs[j];
+
+			if (!strncmp(y->name, f->name, cold - f->name) && !y->name[cold - f->name])
+				y->lends_args = true;
+		}
+}
+
 /* A function with a va_list of its own arguments. */
-static void note_variadic(const struct sec *s, const struct insn *n)
+static void note_variadic(struct obj *o, const struct sec *s, const struct insn *n)
 {
 	const struct spot *base = n->bp_mem ? &n->bp : &n->sp;
 	struct sym *f;
@@ -295,7 +316,7 @@ static void note_variadic(const struct sec *s, const struct insn *n)
 		return;
 	f = func_of(s, n->off);
 	if (f)
-		f->lends_args = true;
+		note_lender(o, f);
 }
 
 static bool is_fentry(const struct insn *n)
@@ -318,7 +339,9 @@ void frames_check_count(struct obj *o)
 
 void frames_find_variadic(struct obj *o)
 {
-	for_each_insn(o, note_variadic);
+	for (size_t i = 1; i < o->nr_secs; i++)
+		for (size_t j = 0; j < o->secs[i]->nr_insns; j++)
+			note_variadic(o, o->secs[i], &o->secs[i]->insns[j]);
 }
 
 void frames_build(struct obj *o)

@@ -190,6 +190,7 @@ struct expansion {
 	struct edit *e;
 	const struct insn *n;
 	const struct piece *call;	/* NULL: n itself */
+	bool returns;
 	size_t *jumps;			/* pieces that lead to the end */
 	size_t nr_jumps;
 };
@@ -212,7 +213,8 @@ static void put_calls(struct expansion *x, unsigned int bit, unsigned int v)
 
 	if (bit == x->n->sp.align) {
 		put_call(x, v);
-		if (v != x->n->sp.align - 8U) {		/* the last one falls through */
+		/* The last one falls through; what follows may be another function. */
+		if (x->returns && v != x->n->sp.align - 8U) {
 			x->jumps = xgrow(x->jumps, x->nr_jumps, sizeof(*x->jumps));
 			x->jumps[x->nr_jumps++] = x->e->nr;
 			edit_branch(x->e, 0xe9, NULL, 0);
@@ -227,9 +229,10 @@ static void put_calls(struct expansion *x, unsigned int bit, unsigned int v)
 	put_calls(x, bit << 1, v | bit);
 }
 
-static void put_expansion(struct edit *e, const struct insn *n, const struct piece *call)
+static void put_expansion(struct edit *e, const struct insn *n, const struct piece *call,
+			  bool returns)
 {
-	struct expansion x = { .e = e, .n = n, .call = call };
+	struct expansion x = { .e = e, .n = n, .call = call, .returns = returns };
 
 	put_calls(&x, 8, 0);
 	for (size_t i = 0; i < x.nr_jumps; i++)
@@ -239,7 +242,7 @@ static void put_expansion(struct edit *e, const struct insn *n, const struct pie
 static void expand(struct obj *o, struct sec *s, struct insn *n)
 {
 	struct edit *old = n->edit, *e;
-	bool call = !old && n->kind == INSN_CALL;
+	bool call = !old && n->kind == INSN_CALL, returns = falls_through(s, n);
 
 	for (size_t i = 0; old && i < old->nr; i++)
 		call |= old->pieces[i].kind == INSN_CALL;
@@ -255,12 +258,12 @@ static void expand(struct obj *o, struct sec *s, struct insn *n)
 	e = edit_new(n);
 	for (size_t i = 0; old && i < old->nr; i++) {
 		if (old->pieces[i].kind == INSN_CALL)
-			put_expansion(e, n, &old->pieces[i]);
+			put_expansion(e, n, &old->pieces[i], true);
 		else
 			*edit_bytes(e, NULL, 0) = old->pieces[i];
 	}
 	if (!old)
-		put_expansion(e, n, NULL);
+		put_expansion(e, n, NULL, returns);
 }
 
 void stack_by_orc(struct sec *s)

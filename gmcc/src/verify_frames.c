@@ -32,6 +32,8 @@ static int by_off(const void *a, const void *b)
 static size_t read_orc(const struct vimg *v, const struct vsec *s, struct orc_row **rows)
 {
 	const struct vsec *ip = vsec_find(v, ".orc_unwind_ip"), *un = vsec_find(v, ".orc_unwind");
+	/* Linux 6.1 has no header, two bits for the type, and counts from a call on. */
+	const bool old = !vsec_find(v, ".orc_header");
 	size_t n = 0;
 
 	if (!ip || !un || !un->data)
@@ -46,7 +48,7 @@ static size_t read_orc(const struct vimg *v, const struct vsec *s, struct orc_ro
 			continue;
 		(*rows)[n++] = (struct orc_row){
 			.off = off, .sp_offset = (int16_t)(un->data[at] | un->data[at + 1] << 8),
-			.sp_reg = un->data[at + 4] & 15, .type = un->data[at + 5] & 7,
+			.sp_reg = un->data[at + 4] & 15, .type = old ? (un->data[at + 5] & 3) + 2 : un->data[at + 5] & 7,
 		};
 	}
 	qsort(*rows, n, sizeof(**rows), by_off);
