@@ -106,14 +106,22 @@ class Guest:
             command += self._devices()
         return command + ["-accel", accel]
 
+    @staticmethod
+    def _cards():
+        """Network cards, each with a network of its own."""
+        cards = ("virtio-net-pci", "ne2k_pci", "pcnet", "i82557b")
+        return [word for card in cards
+                for word in ("-netdev", f"user,id=net-{card}",
+                             "-device", f"{card},netdev=net-{card},romfile=")]
+
     def _devices(self):
-        """For the virtio drivers among the modules: a disk of numbered lines, and more."""
+        """For the drivers among the modules: a disk of numbered lines, and more."""
         disk = os.path.join(self.outer.run, "l2-disk")
         with open(disk, "w", encoding="ascii") as stream:
             stream.writelines(f"line {number:010}\n" for number in range(1 << 18))
         return ["-drive", f"if=none,id=disk,format=raw,file={disk}",
                 "-device", "virtio-blk-pci,drive=disk",
-                "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
+                *self._cards(),
                 "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
                 "-virtfs", f"local,path={self.outer.run},mount_tag=run,security_model=none"]
 
