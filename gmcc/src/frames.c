@@ -99,6 +99,9 @@ static bool is_argument_pointer(const struct sec *s, const struct insn *n)
 {
 	const struct insn *end = s->insns + s->nr_insns;
 
+	/* Once the CFA is in a register, a `lea' is of a local. */
+	if (n->orc_reg != ORC_REG_SP)
+		return false;
 	for (int i = 0; i < 16 && n < end && n->orc_reg == ORC_REG_SP; i++)
 		n++;
 	return n < end && is_aligning(n);

@@ -246,6 +246,27 @@ accepted "a frame that is aligned first" f:8:16 <<-'S'
 	endfunc f
 S
 sizes "a call for each gap of 32" f 72,56,48,64
+accepted "a local whose address is taken before R10 is saved" f:8:16 <<-'S'
+	func f
+	lea 8(%rsp), %r10
+	and $-32, %rsp
+	orc 0, 6
+	push -8(%r10)
+	push %rbp
+	mov %rsp, %rbp
+	lea -24(%rbp), %rdi
+	push %r10
+	orc -8, 8
+	sub $24, %rsp
+	call ext
+	mov -8(%rbp), %r10
+	orc 0, 6
+	leave
+	lea -8(%r10), %rsp
+	orc 8
+	ret
+	endfunc f
+S
 
 # The branches between those calls are not the caller's, nor is one that chooses a value.
 accepted "arguments on the stack of an aligned frame" <<-'S'
