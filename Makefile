@@ -35,6 +35,7 @@ help:
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
 	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
+	@echo 'check-loads-6.1  the same in a guest of Linux 6.1, Debian 12'"'"'s own'
 	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
@@ -59,7 +60,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check check-attacks check-loads bench-idle-cost bench-crossing: deps
+demo check check-attacks check-loads check-loads-6.1 bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -101,6 +102,12 @@ images: gmcc guest
 load-images: images
 	$(RIG) load-images
 
+guest-kernel: configured
+	rig/fetch-guest-kernel
+
+load-images-6.1: images guest-kernel
+	$(RIG) load-images --guest-kernel 6.1
+
 # --- test -----------------------------------------------------------------
 
 run-demo: all
@@ -114,6 +121,9 @@ run-check-attacks: kvm-gm qemu guest images raw-attacks
 
 run-check-loads: kvm-gm qemu guest load-images raw-attacks
 	$(RIG) test loads
+
+run-check-loads-6.1: kvm-gm qemu guest load-images-6.1 raw-attacks
+	$(RIG) test --guest-kernel 6.1 loads
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
@@ -180,5 +190,5 @@ cache-clean:
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc guest images load-images raw-attacks run-demo run-check \
-	run-check-attacks check-loads run-check-loads \
+	run-check-attacks check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

@@ -8,7 +8,7 @@ import sys
 
 from . import accel, loads
 from .channel import Patience, RigError
-from .config import L1_KERNELS, Config, ConfigError, host_description
+from .config import GUEST_KERNELS, L1_KERNELS, Config, ConfigError, host_description
 from .session import BOOTS, Session
 
 INTERRUPTED = 130
@@ -27,6 +27,11 @@ def parser():
                              help="the distribution's kernel in L1, or the one of `make "
                              "debug-kernel' with the kernel's checkers; timeouts follow [stock]")
 
+    def guest_kernel(command):
+        command.add_argument("--guest-kernel", choices=GUEST_KERNELS, default=GUEST_KERNELS[0],
+                             help="Linux in L2: L1's own, or Debian 12's of `make "
+                             f"guest-kernel' [{GUEST_KERNELS[0]}]")
+
     def add(name, text):
         command = commands.add_parser(name, help=text)
         command.add_argument("--kvm", choices=("gm", "stock"), default="gm",
@@ -34,6 +39,7 @@ def parser():
         command.add_argument("--boot", choices=sorted(BOOTS), default="guarded",
                              help="how to start L2 [guarded]")
         l1_kernel(command)
+        guest_kernel(command)
         return command
 
     run = add("run", "run commands, in the order given")
@@ -51,8 +57,10 @@ def parser():
     test.add_argument("--stock", action="store_true", help="in the group loads, load the "
                       "modules as they are: does what is done with them work at all?")
     l1_kernel(test)
+    guest_kernel(test)
 
-    commands.add_parser("load-images", help="guard and sign the modules of loads.toml")
+    guest_kernel(commands.add_parser("load-images",
+                                     help="guard and sign the modules of loads.toml"))
 
     commands.add_parser("list", help="list the test cases")
 
@@ -142,7 +150,8 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     session = None
     try:
-        config = Config(getattr(options, "l1_kernel", "stock"), getattr(options, "stock", False))
+        config = Config(getattr(options, "l1_kernel", "stock"), getattr(options, "stock", False),
+                        getattr(options, "guest_kernel", GUEST_KERNELS[0]))
         Patience.factor = config.slowness
         if options.command in ("test", "list"):
             from . import runner

@@ -15,8 +15,12 @@ class ConfigError(Exception):
 L1_KERNELS = {"stock": 1, "debug": 6}
 
 
+# The guest's kernel: the distribution's that L1 has too, or Debian 12's own.
+GUEST_KERNELS = ("6.12", "6.1")
+
+
 class Config:
-    def __init__(self, l1_kernel="stock", stock_modules=False):
+    def __init__(self, l1_kernel="stock", stock_modules=False, guest_kernel="6.12"):
         path = os.path.join(TOP, "config.mk")
         if not os.path.exists(path):
             raise ConfigError("no config.mk: run ./configure (or make) first")
@@ -34,6 +38,15 @@ class Config:
         self.stock_modules = stock_modules
         self.slowness = L1_KERNELS[l1_kernel]
         self.l1_image, self.l1_modules = self.kernel_image, self.kernel_modules
+        self.btf = os.path.join(self.values["KERNEL_HEADERS"], "vmlinux")
+        self.images = self.built("images", "loads")
+        self.guest_kernel = guest_kernel
+        if guest_kernel == "6.1":
+            folder = self.need(os.path.realpath(self.built("guest-6.1")), "guest-kernel")
+            self.kernel_image = os.path.join(folder, "vmlinuz")
+            self.kernel_modules = os.path.join(folder, "modules")
+            self.btf = os.path.join(folder, "btf")
+            self.images = self.built("images", "loads-6.1")
         self.kvm_suffix = ""
         if l1_kernel == "debug":
             self.l1_image = self.built("debug-kernel", "arch", "x86", "boot", "bzImage")

@@ -74,7 +74,7 @@ def stock_modules():
 
 
 def image(config, module):
-    return config.built("images", "loads", f"{module}.gm.ko")
+    return os.path.join(config.images, f"{module}.gm.ko")
 
 
 def is_fresh(path, sources):
@@ -99,8 +99,7 @@ def build_images(config):
         with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as work:
             unsigned, signed = f"{work}/{module}.ko", f"{work}/signed"
             for command in (
-                    ["guard", "--btf", os.path.join(config.values["KERNEL_HEADERS"], "vmlinux"),
-                     "-o", unsigned, source],
+                    ["guard", "--btf", config.btf, "-o", unsigned, source],
                     ["sign", "--key", key, "--cert", certificate, "-o", signed, unsigned]):
                 done = subprocess.run([gmcc, *command], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, check=False)
