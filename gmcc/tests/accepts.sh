@@ -180,6 +180,23 @@ S
 json "a variadic function's gate leads to an entry that copies its arguments" \
 	"gates[('in-call', 'f')]['stack-words'] == 6" "$tmp/good.gm.ko"
 
+accepted "a variadic function whose cold part takes the arguments" h.cold:0:0 gm_variadic_h:0:48 <<-'S'
+	.globl h
+	func h
+	test %edi, %edi
+	jne h.cold
+	ret
+	endfunc h
+	.section .text.unlikely, "ax"
+	func h.cold
+	lea 8(%rsp), %rdi
+	call ext
+	ret
+	endfunc h.cold
+	.data
+	.quad h
+S
+
 # Which of two calls runs depends on the alignment; each has a size of its own.
 accepted "a window below saved registers with R10 among them" f:0:16 <<-'S'
 	func f
@@ -224,6 +241,55 @@ accepted "a frame that is aligned below RBP" f:0:24 <<-'S'
 	endfunc f
 S
 sizes "a call for each gap" f 72,64
+# Else the cold parts, and so the functions, would seem to be one.
+accepted "an aligned frame left by a call that does not return" g:0:24 <<-'S'
+	func f
+	push %rbp
+	orc 16
+	mov %rsp, %rbp
+	orc 16, 4
+	push %rbx
+	and $-16, %rsp
+	sub $48, %rsp
+	test %edi, %edi
+	jne f.cold
+	mov -8(%rbp), %rbx
+	leave
+	orc 8
+	ret
+	endfunc f
+	func g
+	push %r12
+	orc 16
+	push %rbx
+	orc 24
+	sub $24, %rsp
+	orc 48
+	mov %rsp, %rdi
+	call ext
+	test %eax, %eax
+	jne g.cold
+	1: add $24, %rsp
+	orc 24
+	pop %rbx
+	orc 16
+	pop %r12
+	orc 8
+	ret
+	endfunc g
+	.section .text.unlikely, "ax"
+	.type f.cold, @function
+	f.cold:
+	orc 16, 4
+	call fortify_panic
+	.size f.cold, . - f.cold
+	.type g.cold, @function
+	g.cold:
+	orc 48
+	call ext
+	jmp 1b
+	.size g.cold, . - g.cold
+S
 accepted "a frame that is aligned first" f:8:16 <<-'S'
 	func f
 	lea 8(%rsp), %r10

@@ -382,6 +382,72 @@ code "the native instruction; the ordered rdtsc; the test in memory" f <<-'S'
 	retq
 S
 
+# Shorter entries, their own number for an ordered rdtsc, and a list of calls.
+linux=LINUX_6_1
+accepted "what Linux 6.1 has otherwise" <<-'S'
+	.globl f
+	func f
+	push %rbx
+	orc 16
+	1: call *pv_ops+8(%rip)
+	xor %eax, %eax
+	3: rdtsc
+	nop
+	nop
+	nop
+	2: call *pv_ops+16(%rip)
+	sub $8, %rsp
+	orc 24
+	mov %rsp, %rdi
+	call ext
+	add $8, %rsp
+	orc 16
+	pop %rbx
+	orc 8
+	ret
+	endfunc f
+	.section .altinstr_replacement, "ax"
+	r2: sti
+	r3: lfence
+	rdtsc
+	.macro alt6_1 site, code, feature, len, clen
+	.long \site - ., \code - .
+	.short \feature
+	.byte \len, \clen
+	.endm
+	.section .altinstructions, "a"
+	alt6_1 1b, r2, 0x8000+8*32+16, 6, 1
+	alt6_1 3b, r3, 3*32+18, 5, 5
+	.section .parainstructions, "a"
+	.p2align 3
+	.quad 1b
+	.byte 8, 6
+	.p2align 3
+	.quad 2b
+	.byte 16, 6
+	.p2align 3
+S
+code "the same choices, and the other call through memory" f <<-'S'
+	pushq  %rbx
+	sti
+	nop
+	xorl   %eax,%eax
+	lfence
+	rdtsc
+	callq  f+0x13
+	gm_keep_pv_ops_10-0x4
+	subq   $0x8,%rsp
+	movq   %rsp,%rdi
+	callq  f+0x1f
+	gm_stub_ext-0x4
+	addq   $0x8,%rsp
+	popq   %rbx
+	retq
+S
+check "no place is left to patch" sh -c \
+	"! readelf -SW '$tmp/good.gm.ko' | grep -E '\.parainstructions|\.altinstructions'"
+linux=
+
 accepted "a static call of its own, and a tracepoint" <<-'S'
 	.globl f
 	func f

@@ -205,7 +205,6 @@ while IFS='|' read -r section message; do
 	.quad 0
 	S
 done <<S
-.parainstructions|paravirt sites of kernels before 6.8 are not supported. Use a module built for Linux 6.12.
 __ex_table|exception fixups are not supported: the kernel would resume in sealed text. Use a module without user memory accesses and safe MSR or port accesses.
 _error_injection_whitelist|error injection is not supported: the kernel would patch sealed text. Use a module without it.
 .gm.gates|the module is guarded already. Give the original module.
@@ -214,13 +213,13 @@ while IFS='|' read -r section directive message; do
 	printf '\t.section %s, "aw"\n\t%s\n' "$section" "$directive" > "$tmp/section.s"
 	refused "a malformed $section" "$message" < "$tmp/section.s"
 done <<S
-.altinstructions|.quad 0|.altinstructions: malformed. Use a module built for Linux 6.12.
+.altinstructions|.quad 0|.altinstructions: malformed. Use a module built for Linux 6.1 or 6.12.
 .altinstructions|.zero 14|.altinstructions+0x0: malformed.
-__jump_table|.quad 0|__jump_table: malformed. Use a module built for Linux 6.12.
+__jump_table|.quad 0|__jump_table: malformed. Use a module built for Linux 6.1 or 6.12.
 __jump_table|.zero 16|__jump_table+0x0: malformed.
-__bug_table|.quad 0|__bug_table: malformed. Use a module built for Linux 6.12.
+__bug_table|.quad 0|__bug_table: malformed. Use a module built for Linux 6.1 or 6.12.
 __bug_table|.zero 12|__bug_table+0x0: malformed.
-.return_sites|.byte 0|.return_sites: malformed. Use a module built for Linux 6.12.
+.return_sites|.byte 0|.return_sites: malformed. Use a module built for Linux 6.1 or 6.12.
 S
 refused "a bug table about no instruction" "__bug_table+0x0: not about an instruction of its own." <<-'S'
 	func f
@@ -462,8 +461,13 @@ sed 's/init_module/start_module/' "$here/prelude.s" > "$tmp/in.s"
 fails "refuses a module without init" 1 \
 	"gmcc: $tmp/bad.ko: no init_module() to seal at. Give --btf, to tell where struct module has room for one." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
+sed 's/LINUX_6_1/LINUX_6_2/; s/vermagic=6\.1\./vermagic=6.2./' "$here/prelude.s" > "$tmp/in.s"
+"$CC" -c -x assembler -Wa,--defsym,LINUX_6_2=1 -o "$tmp/bad.ko" "$tmp/in.s"
+fails "refuses the ORC format of kernels between the two" 1 \
+	"gmcc: $tmp/bad.ko: unknown ORC format (.orc_header). Use a module built for Linux 6.1 or 6.12, or teach gmcc the format (orc.c)." \
+	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
 sed 's/0xfe, 0x5d/0xfe, 0x5e/' "$here/prelude.s" > "$tmp/in.s"
 "$CC" -c -x assembler -o "$tmp/bad.ko" "$tmp/in.s"
 fails "refuses an unknown ORC format" 1 \
-	"gmcc: $tmp/bad.ko: unknown ORC format (.orc_header). Use a module built for Linux 6.12, or teach gmcc the format (orc.c)." \
+	"gmcc: $tmp/bad.ko: unknown ORC format (.orc_header). Use a module built for Linux 6.1 or 6.12, or teach gmcc the format (orc.c)." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
