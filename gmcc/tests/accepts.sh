@@ -242,8 +242,29 @@ accepted "a frame that is aligned below RBP" f:0:24 <<-'S'
 S
 sizes "a call for each gap" f 72,64
 # Else the cold parts, and so the functions, would seem to be one.
-accepted "an aligned frame left by a call that does not return" g:0:24 <<-'S'
+accepted "an aligned frame left by a call that does not return" f:8:16 g:0:48 <<-'S'
 	func f
+	lea 8(%rsp), %r10
+	and $-32, %rsp
+	orc 0, 6
+	push -8(%r10)
+	push %rbp
+	mov %rsp, %rbp
+	push %r10
+	orc -8, 8
+	sub $24, %rsp
+	test %edi, %edi
+	jne f.cold
+	lea 8(%rsp), %rdi
+	call ext
+	mov -8(%rbp), %r10
+	orc 0, 6
+	leave
+	lea -8(%r10), %rsp
+	orc 8
+	ret
+	endfunc f
+	func g
 	push %rbp
 	orc 16
 	mov %rsp, %rbp
@@ -251,41 +272,24 @@ accepted "an aligned frame left by a call that does not return" g:0:24 <<-'S'
 	push %rbx
 	and $-16, %rsp
 	sub $48, %rsp
-	test %edi, %edi
-	jne f.cold
-	mov -8(%rbp), %rbx
-	leave
-	orc 8
-	ret
-	endfunc f
-	func g
-	push %r12
-	orc 16
-	push %rbx
-	orc 24
-	sub $24, %rsp
-	orc 48
 	mov %rsp, %rdi
 	call ext
 	test %eax, %eax
 	jne g.cold
-	1: add $24, %rsp
-	orc 24
-	pop %rbx
-	orc 16
-	pop %r12
+	1: mov -8(%rbp), %rbx
+	leave
 	orc 8
 	ret
 	endfunc g
 	.section .text.unlikely, "ax"
 	.type f.cold, @function
 	f.cold:
-	orc 16, 4
+	orc -8, 8
 	call fortify_panic
 	.size f.cold, . - f.cold
 	.type g.cold, @function
 	g.cold:
-	orc 48
+	orc 16, 4
 	call ext
 	jmp 1b
 	.size g.cold, . - g.cold
