@@ -39,6 +39,15 @@ static unsigned int rel_size(uint32_t type)
 	}
 }
 
+/* As they nearly always are. */
+static bool in_order(const struct rel *rels, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++)
+		if (rels[i].off < rels[i - 1].off)
+			return false;
+	return true;
+}
+
 static void read_rels(struct obj *o, struct sec *s, const Elf64_Shdr *sh, Elf_Data *d)
 {
 	static const uint8_t zero[8];
@@ -71,7 +80,8 @@ static void read_rels(struct obj *o, struct sec *s, const Elf64_Shdr *sh, Elf_Da
 			    s->name, (unsigned long long)r->off);
 		s->nr_rels++;
 	}
-	qsort(s->rels, s->nr_rels, sizeof(*s->rels), by_offset);
+	if (!in_order(s->rels, s->nr_rels))
+		qsort(s->rels, s->nr_rels, sizeof(*s->rels), by_offset);
 	for (size_t i = 1; i < s->nr_rels; i++)
 		if (s->rels[i].off < s->rels[i - 1].off + rel_size(s->rels[i - 1].type))
 			die(o->file, "%s+0x%llx: overlapping relocations.", s->name,
@@ -102,7 +112,6 @@ static void read_symbols(struct obj *o, Elf *elf, const Elf64_Shdr *sh, Elf_Data
 		y->name = elf_strptr(elf, sh->sh_link, in[i].st_name);
 		if (!is_name(y->name))
 			die(o->file, "symbol %zu has no valid name.", i);
-		y->name = xasprintf("%s", y->name);
 		y->info = in[i].st_info;
 		y->other = in[i].st_other;
 		y->value = in[i].st_value;
@@ -133,7 +142,7 @@ static struct sec *read_section(const struct obj *o, Elf *elf, Elf_Scn *scn, siz
 	s->name = elf_strptr(elf, names, sh->sh_name);
 	if (!is_name(s->name))
 		die(o->file, "section %zu has no valid name.", elf_ndxscn(scn));
-	s->name = s->out_name = xasprintf("%s", s->name);
+	s->out_name = s->name;
 	s->type = sh->sh_type;
 	s->flags = sh->sh_flags;
 	s->align = sh->sh_addralign;
@@ -155,7 +164,9 @@ static struct sec *read_section(const struct obj *o, Elf *elf, Elf_Scn *scn, siz
 	d = elf_rawdata(scn, NULL);
 	if (!d || d->d_size != s->size)
 		die(o->file, "%s: content outside of the file.", s->name);
-	s->data = xmemdup(d->d_buf, s->size);
+	/* What nobody changes stays where it is, in the file that the caller keeps. */
+	s->data = s->type == SHT_SYMTAB || s->type == SHT_STRTAB || s->type == SHT_RELA ?
+		  d->d_buf : xmemdup(d->d_buf, s->size);
 	return s;
 }
 

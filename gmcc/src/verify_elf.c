@@ -94,12 +94,22 @@ static void check_rel(struct vimg *v, struct vsec *s, const struct vrel *r)
 		finding(v, "loader", s, r->off,
 			"nonzero bytes under a relocation; the module loader refuses that.");
 	vrel_target(r, 0, &off);
-	if (off < -MAX_OFFSET || off > MAX_OFFSET)
+	/* What is not the module's may be anywhere, such as a page's physical address. */
+	if (r->sym->sec && (off < -MAX_OFFSET || off > MAX_OFFSET))
 		finding(v, "loader", s, r->off, "relocation out of range (%s%+lld).", r->sym->name,
 			(long long)r->addend);
 	if (s->flags & SHF_ALLOC && r->sym->sec && !(r->sym->sec->flags & SHF_ALLOC))
 		finding(v, "loader", s, r->off, "relocation against %s, which is not loaded.",
 			r->sym->sec->name);
+}
+
+/* As they nearly always are. */
+static bool in_order(const struct vrel *rels, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++)
+		if (rels[i].off < rels[i - 1].off)
+			return false;
+	return true;
 }
 
 static void read_rels(struct vimg *v, const struct vsec *rs)
@@ -146,7 +156,8 @@ static void read_rels(struct vimg *v, const struct vsec *rs)
 		check_rel(v, s, r);
 		s->nr_rels++;
 	}
-	qsort(s->rels, s->nr_rels, sizeof(*s->rels), by_offset);
+	if (!in_order(s->rels, s->nr_rels))
+		qsort(s->rels, s->nr_rels, sizeof(*s->rels), by_offset);
 	for (size_t i = 1; i < s->nr_rels; i++)
 		if (s->rels[i].off < s->rels[i - 1].off + s->rels[i - 1].width)
 			finding(v, "loader", s, s->rels[i].off, "relocations overlap.");

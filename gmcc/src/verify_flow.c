@@ -21,6 +21,7 @@ struct flow {
 	struct vimg *v;
 	struct block *blocks;		/* [0] is none */
 	size_t nr_blocks;
+	const struct gm_frame **frames;	/* by call, NULL: none */
 	size_t nr_calls;
 
 	int alignment;
@@ -66,13 +67,22 @@ static bool no_return(const struct vimg *v, const struct vsec *s, const struct v
 		"__ubsan_handle_builtin_unreachable",
 	};
 	const struct gm_gate *g = n->target_sec ? vgate_at(v, n->target_sec, n->target) : NULL;
-	const struct vsym *here = vfunc_of(s, n->off), *next = vfunc_of(s, n->off + n->len);
+	const struct vsym *here = vfunc_of(s, n->off);
+	const struct vinsn *behind = vinsn_at(s, n->off + n->len);
+	uint64_t to = n->off + n->len;
 
 	for (size_t i = 0; g && g->kind == KVM_GM_GATE_OUT_CALL && i < ARRAY_SIZE(names); i++)
 		if (!strcmp(vstring(v, g->name), names[i]))
 			return true;
-	/* A call at a function's end does not come back into the next function. */
-	return here && (here != next || n->off + n->len >= here->value + here->size);
+	/*
+	 * A call at a function's end does not come back into the next function;
+	 * nor one of several that guard made of it, which jumps over the others.
+	 */
+	if (behind && behind->kind == V_JMP && behind->target_sec == s)
+		to = behind->target > to ? behind->target : to;
+	return here && (here != vfunc_of(s, n->off + n->len) ||
+			(to >= here->value + here->size && vfunc_of(s, to - 1) == here) ||
+			n->off + n->len >= here->value + here->size);
 }
 
 static const struct vsec *gate_target(const struct vimg *v, const struct gm_gate *g)
@@ -102,8 +112,20 @@ static void mark_blocks(struct vimg *v)
 		mark_at(gate_target(v, &v->gates[i]), v->gates[i].target_addend);
 }
 
+/* Rows and calls are in the same order; verify_frames.c says what else is wrong. */
+static const struct gm_frame *frame_of(const struct vimg *v, uint32_t region, uint32_t off, uint32_t *next)
+{
+	const struct gm_frame *fr = v->frames, *end = fr + v->man->frames.count;
+
+	for (fr += *next; fr < end && (fr->region < region || (fr->region == region && fr->offset < off)); fr++)
+		++*next;
+	return fr < end && fr->region == region && fr->offset == off ? fr : NULL;
+}
+
 static void number_blocks(struct flow *f)
 {
+	uint32_t next = 0;
+
 	f->nr_blocks = 1;
 	f->blocks = xarray(1, sizeof(*f->blocks));
 	for (uint32_t i = 0; i < f->v->man->regions.count; i++) {
@@ -117,7 +139,10 @@ static void number_blocks(struct flow *f)
 				f->blocks[f->nr_blocks] = (struct block){ i, j, f->nr_calls };
 				n->block = f->nr_blocks++;
 			}
-			f->nr_calls += n->kind == V_CALL;
+			if (n->kind != V_CALL)
+				continue;
+			f->frames = xgrow(f->frames, f->nr_calls, sizeof(*f->frames));
+			f->frames[f->nr_calls++] = frame_of(f->v, i, n->off + n->len, &next);
 		}
 	}
 }
@@ -155,8 +180,9 @@ static bool may_go(const struct vsec *s, const struct vinsn *n, const struct sta
 	return taken == ((condition == 4) == st->zero);
 }
 
-/* One instruction; false: control does not go on behind it. */
-static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n, struct stack_state *st)
+/* One instruction; false: control does not go on behind it. @fr: of a call. */
+static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
+		 const struct gm_frame *fr, struct stack_state *st)
 {
 	bool on = true;
 
@@ -171,7 +197,7 @@ static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n, st
 		return true;
 	case V_CALL:
 		flow_entry(f, target_of(n));
-		stack_call(st);
+		stack_call(fr, st);
 		on = !n->no_return;
 		break;
 	case V_JMP:
@@ -203,8 +229,8 @@ static void walk(struct flow *f, uint32_t b, struct stack_at *at)
 			return;
 		}
 		if (at && n->kind == V_CALL)
-			at[call++] = (struct stack_at){ true, st.reg[STACK_RSP], st.saved };
-		if (!step(f, s, n, &st))
+			at[call] = (struct stack_at){ true, st.reg[STACK_RSP], st.saved };
+		if (!step(f, s, n, n->kind == V_CALL ? f->frames[call++] : NULL, &st))
 			return;
 	}
 }
@@ -219,14 +245,37 @@ static void drain(struct flow *f)
 	}
 }
 
-/* Until nothing is new; then what is known at each call. */
-static void follow(struct flow *f, int alignment, size_t nr_slots, struct stack_at *at)
+static bool is_reached(const struct flow *f, uint32_t b)
+{
+	return f->slots[b] && f->states[f->slots[b] - 1].reached;
+}
+
+/*
+ * Once more for the saved registers: in the first round a register may have
+ * seemed to be the caller's still, where it is not on each of the ways.
+ */
+static void follow_saved(struct flow *f)
+{
+	for (uint32_t b = 1; b < f->nr_blocks; b++) {
+		if (!is_reached(f, b))
+			continue;
+		f->states[f->slots[b] - 1].saved = 0;
+		f->queued[b] = true;
+		f->todo[f->nr_todo++] = b;
+	}
+	drain(f);
+}
+
+static void enter_block(struct flow *f, uint32_t b)
+{
+	flow_entry(f, &f->v->region_secs[f->blocks[b].region]->insns[f->blocks[b].insn]);
+}
+
+/* Every function, from what leads to it; what only symbols lead to comes last. */
+static void enter_all(struct flow *f)
 {
 	struct vimg *v = f->v;
 
-	f->alignment = alignment;
-	f->states = xalloc(nr_slots * sizeof(*f->states));
-	f->entered = xalloc(f->nr_blocks * sizeof(*f->entered));
 	for (uint32_t i = 0; i < v->man->gates.count; i++) {
 		const struct vsec *s = gate_target(v, &v->gates[i]);
 
@@ -234,21 +283,40 @@ static void follow(struct flow *f, int alignment, size_t nr_slots, struct stack_
 			flow_entry(f, vinsn_at(s, v->gates[i].target_addend));
 	}
 	drain(f);
-	/* What only symbols lead to; parts that lie elsewhere have no entry. */
 	for (uint32_t i = 0; i < v->man->regions.count; i++) {
 		const struct vsec *s = text(v, i);
 
+		/* Parts that lie elsewhere have no entry. */
 		for (size_t j = 0; s && j < s->nr_funcs; j++) {
 			const struct vinsn *n = vinsn_at(s, s->funcs[j]->value);
-			uint32_t slot = n && n->block ? f->slots[n->block] : 0;
 
-			if (slot && !f->states[slot - 1].reached && !strstr(s->funcs[j]->name, ".cold"))
+			if (n && n->block && !is_reached(f, n->block) && !strstr(s->funcs[j]->name, ".cold"))
 				flow_entry(f, n);
 		}
 		drain(f);
 	}
+}
+
+/*
+ * Until nothing is new; then what is known at each call. @entered: by block, what
+ * to enter as a function, NULL: find that out.
+ */
+static void follow(struct flow *f, int alignment, size_t nr_slots, const bool *entered,
+		   struct stack_at *at)
+{
+	f->alignment = alignment;
+	f->states = xalloc(nr_slots * sizeof(*f->states));
+	f->entered = xalloc(f->nr_blocks * sizeof(*f->entered));
+	for (uint32_t b = 1; entered && b < f->nr_blocks; b++)
+		if (entered[b] && f->slots[b])
+			enter_block(f, b);
+	if (entered)
+		drain(f);
+	else
+		enter_all(f);
+	follow_saved(f);
 	for (uint32_t b = 1; b < f->nr_blocks; b++)
-		if (f->slots[b] && f->states[f->slots[b] - 1].reached)
+		if (is_reached(f, b))
 			walk(f, b, at);
 }
 
@@ -337,6 +405,7 @@ struct stack_call *stack_follow_all(struct vimg *v)
 {
 	struct flow f = { .v = v };
 	struct stack_call *calls;
+	const bool *entered;
 	struct stack_at *at;
 	size_t nr;
 
@@ -349,13 +418,14 @@ struct stack_call *stack_follow_all(struct vimg *v)
 	at = xalloc((f.nr_calls + 1) * sizeof(*at));
 	for (uint32_t b = 1; b < f.nr_blocks; b++)
 		f.slots[b] = b;
-	follow(&f, STACK_ANY, f.nr_blocks, at);
+	follow(&f, STACK_ANY, f.nr_blocks, NULL, at);
+	entered = f.entered;
 	for (size_t i = 0; i < f.nr_calls; i++)
 		calls[i].any = at[i];
 	nr = choose_blocks(&f, calls);
 	for (int c = 0; nr && c < STACK_ALIGNMENTS; c++) {
 		memset(at, 0, f.nr_calls * sizeof(*at));
-		follow(&f, c, nr, at);
+		follow(&f, c, nr, entered, at);
 		for (size_t i = 0; i < f.nr_calls; i++) {
 			if (!is_open(&calls[i]))
 				continue;

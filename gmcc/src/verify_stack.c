@@ -355,8 +355,13 @@ void stack_enter(struct stack_state *st)
 	st->reg[STACK_RSP] = STACK_ENTRY;
 }
 
-void stack_call(struct stack_state *st)
+void stack_call(const struct gm_frame *fr, struct stack_state *st)
 {
+	int32_t sp = st->reg[STACK_RSP];
+
+	/* What is lent to the callee may be anything afterwards. */
+	if (fr && fr->window_len && stack_known(sp))
+		store(st, (int64_t)sp - fr->window, fr->window_len, STACK_UNKNOWN, -1);
 	for (size_t i = 0; i < sizeof(scratch_regs); i++)
 		st->reg[scratch_regs[i]] = STACK_UNKNOWN;
 }
@@ -364,7 +369,7 @@ void stack_call(struct stack_state *st)
 bool stack_join(struct stack_state *to, const struct stack_state *from)
 {
 	const uint64_t saved = to->saved | from->saved;
-	const uint8_t original = to->original | from->original;
+	const uint8_t original = to->original & from->original;
 	const int8_t zero = to->zero == from->zero ? to->zero : -1;
 	int32_t news = 0;
 

@@ -24,9 +24,9 @@
 struct stack_state {
 	int32_t reg[16];		/* CFA - register */
 	int32_t word[STACK_WORDS];	/* CFA - what is at CFA - 8 - 8n */
-	uint64_t saved;			/* bit n: a caller's value is at CFA - 16 - 8n */
+	uint64_t saved;			/* bit n: a caller's value may be at CFA - 16 - 8n */
 	int8_t zero;			/* the zero flag, -1: unknown */
-	uint8_t original;		/* bit: a register still holds the caller's value */
+	uint8_t original;		/* bit: a register surely holds the caller's value */
 	bool reached;			/* else nothing leads here, and nothing is known */
 };
 
@@ -38,7 +38,7 @@ static inline bool stack_known(int64_t distance)
 /* verify_stack.c: at a function's start; behind an instruction; from two sides */
 void stack_enter(struct stack_state *st);
 void stack_step(int alignment, const struct stack_op *op, struct stack_state *st);
-void stack_call(struct stack_state *st);
+void stack_call(const struct gm_frame *fr, struct stack_state *st);	/* fr: NULL if none */
 bool stack_join(struct stack_state *to, const struct stack_state *from);	/* true: news */
 
 /* verify_flow.c */
