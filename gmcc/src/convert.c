@@ -161,13 +161,13 @@ static void convert_privileged(struct obj *o, struct sec *s, struct insn *n)
 	while (op < bytes + n->len - 1 && (*op == 0x66 || *op == 0xf2 || *op == 0xf3 || (*op & 0xf0) == 0x40))
 		op++;
 	if (*op == 0xe4 || *op == 0xe5 || *op == 0xec || *op == 0xed)
-		results = REG_RAX;
+		results = BIT_RAX;
 	else if (*op == 0x6c || *op == 0x6d)
-		results = REG_RDI | REG_RCX;
+		results = BIT_RDI | BIT_RCX;
 	else if (*op == 0x6e || *op == 0x6f)
-		results = REG_RSI | REG_RCX;
+		results = BIT_RSI | BIT_RCX;
 	else if (*op == 0x0f && op[1] == 0x32)
-		results = REG_RAX | REG_RDX;
+		results = BIT_RAX | BIT_RDX;
 	need_dead_flags(o, s, n + 1 < s->insns + s->nr_insns ? n + 1 : NULL, n->off,
 			"a port or MSR access");
 	edit_branch(edit_new(n), 0xe8, glue_guest_insn(o, bytes, n->len, results), 0);
@@ -182,14 +182,14 @@ static const struct {
 	unsigned int results;
 	bool leaf;		/* glue.c has its own */
 } conventions[] = {
-	{ "__get_user_", REG_RAX | REG_RDX, false },
-	{ "__put_user_", REG_RCX, false },
+	{ "__get_user_", BIT_RAX | BIT_RDX, false },
+	{ "__put_user_", BIT_RCX, false },
 	{ "__SCT__preempt_schedule", 0, false },
 	{ "__SCT__preempt_schedule_notrace", 0, false },
 	{ "preempt_schedule_thunk", 0, false },
 	{ "preempt_schedule_notrace_thunk", 0, false },
-	{ "rep_movs_alternative", REG_RCX | REG_RDI | REG_RSI, false },
-	{ "rep_stos_alternative", REG_RCX | REG_RDI, false },
+	{ "rep_movs_alternative", BIT_RCX | BIT_RDI | BIT_RSI, false },
+	{ "rep_stos_alternative", BIT_RCX | BIT_RDI, false },
 	{ "__sw_hweight32", 0, true },
 	{ "__sw_hweight64", 0, true },
 	{ "clear_page_orig", 0, true },

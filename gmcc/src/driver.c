@@ -118,16 +118,6 @@ static const char *if_readable(const char *file)
 	return access(file, R_OK) ? NULL : file;
 }
 
-static bool verified(const char *out, const void *image, size_t size)
-{
-	struct vimg v = { .file = out, .data = image, .size = size };
-
-	verify_image(&v);
-	for (size_t i = 0; i < v.nr_findings && i < MAX_FINDINGS; i++)
-		print_finding(stderr, &v, &v.findings[i]);
-	return !v.nr_findings;
-}
-
 /* A module whose image is refused has not been linked. */
 static void drop_module(void *file)
 {

@@ -327,7 +327,31 @@ static bool is_fentry(const struct insn *n)
 	return n->rel && !n->rel->sym->sec && !strcmp(n->rel->sym->name, "__fentry__");
 }
 
+_Noreturn static void too_many_calls(const struct obj *o, const char *least, size_t calls)
+{
+	die(o->file, "%s%zu calls, more than %d. Split the module.", least, calls, KVM_GM_MAX_FRAMES);
+}
+
 /* Early: a module that is far too large is not worth the rest of the work. */
+void frames_check_relocs(const struct obj *o)
+{
+	size_t calls = 0;
+
+	for (size_t i = 1; i < o->nr_secs; i++) {
+		const struct sec *s = o->secs[i];
+
+		for (size_t j = 0; s->role == ROLE_TEXT && j < s->nr_rels; j++) {
+			const struct rel *r = &s->rels[j];
+
+			/* call, as the compiler has it */
+			calls += r->type == R_X86_64_PLT32 && r->off && s->data[r->off - 1] == 0xe8 &&
+				 strcmp(r->sym->name, "__fentry__");
+		}
+	}
+	if (calls > KVM_GM_MAX_FRAMES)
+		too_many_calls(o, "at least ", calls);
+}
+
 void frames_check_count(struct obj *o)
 {
 	size_t calls = 0;
@@ -337,7 +361,7 @@ void frames_check_count(struct obj *o)
 			calls += o->secs[i]->insns[j].kind == INSN_CALL &&
 				 !is_fentry(&o->secs[i]->insns[j]);
 	if (calls > KVM_GM_MAX_FRAMES)
-		die(o->file, "%zu calls, more than %d. Split the module.", calls, KVM_GM_MAX_FRAMES);
+		too_many_calls(o, "", calls);
 }
 
 void frames_find_variadic(struct obj *o)
@@ -363,7 +387,6 @@ void frames_build(struct obj *o)
 			if (o->secs[i]->insns[j].kind == INSN_CALL)
 				add_frame(o, o->secs[i], &o->secs[i]->insns[j]);
 	if (o->nr_frames > KVM_GM_MAX_FRAMES)
-		die(o->file, "%zu calls, more than %d. Split the module.", o->nr_frames,
-		    KVM_GM_MAX_FRAMES);
+		too_many_calls(o, "", o->nr_frames);
 	refused_exit(o);
 }

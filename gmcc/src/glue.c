@@ -212,7 +212,7 @@ struct sym *glue_call_memory(struct obj *o, struct sym *pointer, int64_t addend)
 	PUT(&glue, 0x4c, 0x8b, 0x1d);		/* mov pointer(%rip),%r11 */
 	put_distance(&glue, pointer, addend);
 	call(&glue, o->guest_thunk);
-	restore(&glue, REG_RAX);
+	restore(&glue, BIT_RAX);
 	PUT(&glue, RET);
 	return k->glue = end(&glue);
 }
@@ -232,7 +232,7 @@ static void guest_return(void)
 
 static void finish_string(const uint8_t *bytes, size_t len, unsigned int results)
 {
-	uint8_t reg = results & REG_RDI ? RDI : RSI;
+	uint8_t reg = results & BIT_RDI ? RDI : RSI;
 	bool rep = memchr(bytes, 0xf2, len - 1) || memchr(bytes, 0xf3, len - 1);
 	unsigned int shift = !(bytes[len - 1] & 1) ? 0 : memchr(bytes, 0x66, len - 1) ? 1 : 2;
 
@@ -259,7 +259,7 @@ static struct sym *guest_insn(struct obj *o, const uint8_t *bytes, size_t len)
 
 struct sym *glue_guest_insn(struct obj *o, const uint8_t *bytes, size_t len, unsigned int results)
 {
-	bool string = results & (REG_RDI | REG_RSI);
+	bool string = results & (BIT_RDI | BIT_RSI);
 	uint64_t key = 0;
 	struct known *k;
 

@@ -268,6 +268,8 @@ struct orc {
 
 /* util.c */
 void *xalloc(size_t size);
+/* In a new process: from memory that it does not share with its parent. */
+void xalloc_afresh(void);
 void *xmemdup(const void *p, size_t size);
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
 /* An array that xgrow() can enlarge, and room in it for one more than @nr. */
@@ -380,11 +382,11 @@ void stack_by_orc(struct sec *s);	/* if RSP is described throughout */
 void stack_follow(struct obj *o);
 
 /* glue.c: code of gmcc's own, inside and outside */
-#define REG_RAX		(1 << 0)
-#define REG_RCX		(1 << 1)
-#define REG_RDX		(1 << 2)
-#define REG_RSI		(1 << 6)
-#define REG_RDI		(1 << 7)
+#define BIT_RAX		(1 << 0)
+#define BIT_RCX		(1 << 1)
+#define BIT_RDX		(1 << 2)
+#define BIT_RSI		(1 << 6)
+#define BIT_RDI		(1 << 7)
 void glue_init(struct obj *o);
 struct sym *glue_call_out(struct obj *o, struct sym *target, unsigned int results);
 struct sym *glue_call_memory(struct obj *o, struct sym *pointer, int64_t addend);
@@ -416,6 +418,7 @@ void orc_read(struct obj *o);
 const struct orc *orc_at(const struct sec *s, uint32_t off);
 
 /* frames.c */
+void frames_check_relocs(const struct obj *o);
 void frames_check_count(struct obj *o);
 void frames_find_variadic(struct obj *o);
 void frames_build(struct obj *o);

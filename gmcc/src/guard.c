@@ -9,12 +9,15 @@
  * are numbered.
  */
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "gmcc.h"
+#include "batch.h"
 #include "policy.h"
+#include "verify.h"
 
 /* Of a module's name, as QEMU takes it. */
 #define NAME_CHARACTERS	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
@@ -24,16 +27,22 @@
 
 static const char help[] =
 "Usage: gmcc guard [-o OUT] [--policy FILE] [--stacks N] [--stack-pages N]\n"
-"                  [--btf FILE] MODULE\n"
+"                  [--btf FILE] [--verify] [-j N] [--report FILE] MODULE...\n"
 "\n"
-"Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image.\n"
+"Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image;\n"
+"several of them each in a process of its own.\n"
 "\n"
-"  -o, --output OUT     write OUT instead of NAME.gm.ko in the current directory\n"
+"  -o, --output OUT     write OUT, or to the folder OUT, instead of NAME.gm.ko in\n"
+"                       the current directory\n"
 "      --stacks N       private stacks, so activations at once (1..256, default 32)\n"
 "      --stack-pages N  pages of each private stack (1..8, default 2)\n"
 "      --policy FILE    what may be an entry, private, shared, privileged (TOML)\n"
 "      --btf FILE       take prototypes of kernel functions from FILE's BTF\n"
 "                       (a vmlinux or /sys/kernel/btf/vmlinux)\n"
+"      --verify         write only what `gmcc verify' finds nothing in\n"
+"  -j, --jobs N         processes at a time (1..256, default 1)\n"
+"      --report FILE    write a line for each module: exit status, processor\n"
+"                       seconds, file\n"
 "  -q, --quiet          no summary\n"
 "  -h, --help           this text\n";
 
@@ -186,6 +195,7 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 			 o->policy->stack_pages ? o->policy->stack_pages : DEFAULT_STACK_PAGES;
 	identify(o, data, size);
 	sections_classify(o);
+	frames_check_relocs(o);
 	policy_check(o);
 	convert(o);
 	rewrite(o);
@@ -198,6 +208,66 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 	return o;
 }
 
+/* What all modules of a command have in common. */
+struct job {
+	struct options opt;
+	bool folder;		/* opt.out is one, else a file */
+	bool verify, quiet;
+};
+
+static const char *output_of(const struct job *j, const char *file)
+{
+	if (!j->opt.out)
+		return default_output(file);
+	return j->folder ? xasprintf("%s/%s", j->opt.out, default_output(file)) : j->opt.out;
+}
+
+static void guard_file(const char *file, void *arg)
+{
+	const struct job *j = arg;
+	const char *out = output_of(j, file);
+	size_t size, sig_size;
+	uint8_t *data;
+	struct obj *o;
+	void *image;
+
+	data = read_input(file, &size);
+	size = signature_find(data, size, &sig_size);
+	o = guard_image(file, data, size, &j->opt, &image, &size);
+	if (j->verify && !verified(out, image, size))
+		die(file, "the image does not verify. Report this module.");
+	write_output(out, image, size);
+	if (!j->quiet)
+		summary(o, out);
+}
+
+static int by_string(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* One image would replace another. */
+static void check_outputs(const struct job *j, char **files, int nr)
+{
+	const char **outs = xalloc(nr * sizeof(*outs));
+
+	if (j->opt.out && !j->folder)
+		die(j->opt.out, "not a folder. Name one for the images of several modules.");
+	for (int i = 0; i < nr; i++)
+		outs[i] = output_of(j, files[i]);
+	qsort(outs, nr, sizeof(*outs), by_string);
+	for (int i = 1; i < nr; i++)
+		if (!strcmp(outs[i - 1], outs[i]))
+			die(outs[i], "two modules have this image. Guard them into different folders.");
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
 int cmd_guard(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -206,37 +276,47 @@ int cmd_guard(int argc, char **argv)
 		{ "stack-pages", required_argument, NULL, 'p' },
 		{ "policy", required_argument, NULL, 'P' },
 		{ "btf", required_argument, NULL, 'b' },
+		{ "verify", no_argument, NULL, 'v' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "report", required_argument, NULL, 'r' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static struct options opt;
-	bool quiet = false;
-	uint8_t *data;
-	struct obj *o;
-	size_t size, sig_size;
-	void *image;
+	static struct job job;
+	struct options *opt = &job.opt;
+	const char *report = NULL;
+	unsigned int jobs = 1;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:qh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "o:j:qh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'o':
-			opt.out = optarg;
+			opt->out = optarg;
 			break;
 		case 's':
-			opt.stacks = number("--stacks", optarg, MAX_STACKS);
+			opt->stacks = number("--stacks", optarg, MAX_STACKS);
 			break;
 		case 'p':
-			opt.stack_pages = number("--stack-pages", optarg, MAX_STACK_PAGES);
+			opt->stack_pages = number("--stack-pages", optarg, MAX_STACK_PAGES);
 			break;
 		case 'P':
-			opt.policy = optarg;
+			opt->policy = optarg;
 			break;
 		case 'b':
-			opt.btf = optarg;
+			opt->btf = optarg;
+			break;
+		case 'v':
+			job.verify = true;
+			break;
+		case 'j':
+			jobs = number("--jobs", optarg, MAX_JOBS);
+			break;
+		case 'r':
+			report = optarg;
 			break;
 		case 'q':
-			quiet = true;
+			job.quiet = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -245,18 +325,21 @@ int cmd_guard(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (argc - optind != 1) {
+	if (argc == optind) {
 		fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	if (!opt.out)
-		opt.out = default_output(argv[optind]);
-
-	data = read_input(argv[optind], &size);
-	size = signature_find(data, size, &sig_size);
-	o = guard_image(argv[optind], data, size, &opt, &image, &size);
-	write_output(opt.out, image, size);
-	if (!quiet)
-		summary(o, opt.out);
-	return 0;
+	job.folder = is_folder(opt->out);
+	if (argc - optind == 1 && !report) {
+		guard_file(argv[optind], &job);
+		return 0;
+	}
+	if (argc - optind > 1)
+		check_outputs(&job, argv + optind, argc - optind);
+	/* What would else be done in each process. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	decoder_open("gmcc");
+	if (opt->btf)
+		kbtf_load(opt->btf);
+	return batch_run(argv + optind, argc - optind, jobs, report, guard_file, &job);
 }

@@ -106,17 +106,27 @@ void *xalloc(size_t size)
 	arena = p;
 	return p->data;
 }
+
+void xalloc_afresh(void)
+{
+}
 #else
+static uint8_t *block, *block_end;
+
+void xalloc_afresh(void)
+{
+	block = block_end = NULL;
+}
+
 /* From blocks of huge pages: most of the time would go into page faults. */
 void *xalloc(size_t size)
 {
-	static uint8_t *block, *end;
 	const size_t huge = 2UL << 20, most = 1UL << 40;
 	size_t room = ((size ?: 1) + 15) & ~15UL;	/* never NULL */
 
 	if (size > most)
 		no_memory();
-	if (room > (size_t)(end - block)) {
+	if (room > (size_t)(block_end - block)) {
 		size_t len = ((room > 4 * huge ? room : 4 * huge) + huge - 1) & ~(huge - 1);
 		uint8_t *p = mmap(NULL, len + huge, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -125,7 +135,7 @@ void *xalloc(size_t size)
 			no_memory();
 		release_at_exit();
 		block = (uint8_t *)(((uintptr_t)p + huge - 1) & ~(huge - 1));
-		end = block + len;
+		block_end = block + len;
 		madvise(block, len, MADV_HUGEPAGE);
 	}
 	block += room;
@@ -232,41 +242,39 @@ void refused_exit(const struct obj *o)
 	run_exit(EXIT_REFUSED);
 }
 
+static void end_xz(void *st)
+{
+	lzma_end(st);
+}
+
 static uint8_t *unpack_xz(const char *file, const uint8_t *in, size_t n, size_t *size)
 {
-	lzma_stream st = LZMA_STREAM_INIT;
-	size_t cap = 4 * n + 4096;
-	uint8_t *out = malloc(cap), *ret;
-	lzma_ret r = lzma_stream_decoder(&st, 2 * INPUT_MAX, 0);
+	lzma_stream *st = xalloc(sizeof(*st));
+	/* Modules shrink to a fifth or less. */
+	size_t cap = 8 * n + 4096;
+	uint8_t *out = xalloc(cap);
+	lzma_ret r;
 
-	st.next_in = in;
-	st.avail_in = n;
-	st.next_out = out;
-	st.avail_out = cap;
-	while (out && r == LZMA_OK) {
-		r = lzma_code(&st, LZMA_FINISH);
-		if (r != LZMA_OK || st.avail_out || cap >= INPUT_MAX)
+	*st = (lzma_stream)LZMA_STREAM_INIT;
+	at_end(end_xz, st);
+	r = lzma_stream_decoder(st, 2 * INPUT_MAX, 0);
+	st->next_in = in;
+	st->avail_in = n;
+	st->next_out = out;
+	st->avail_out = cap;
+	while (r == LZMA_OK) {
+		r = lzma_code(st, LZMA_FINISH);
+		if (r != LZMA_OK || st->avail_out || cap >= INPUT_MAX)
 			break;
 		cap *= 2;
-		ret = realloc(out, cap);
-		if (!ret)
-			free(out);
-		out = ret;
-		st.next_out = out + st.total_out;
-		st.avail_out = cap - st.total_out;
+		out = memcpy(xalloc(cap), out, st->total_out);
+		st->next_out = out + st->total_out;
+		st->avail_out = cap - st->total_out;
 	}
-	*size = st.total_out;
-	n = st.avail_in;
-	lzma_end(&st);
-	if (!out)
-		die(file, "out of memory while unpacking.");
-	if (r != LZMA_STREAM_END || n) {
-		free(out);
+	if (r != LZMA_STREAM_END || st->avail_in)
 		die(file, "not a valid xz file. Unpack it by other means.");
-	}
-	ret = xmemdup(out, *size);
-	free(out);
-	return ret;
+	*size = st->total_out;
+	return out;
 }
 
 static uint8_t *unpack_zstd(const char *file, const uint8_t *in, size_t n, size_t *size)

@@ -120,6 +120,16 @@ void print_finding(FILE *to, const struct vimg *v, const struct finding *f)
 	fprintf(to, "%s: %s\n", f->kind, f->text);
 }
 
+bool verified(const char *out, const void *image, size_t size)
+{
+	struct vimg v = { .file = out, .data = image, .size = size };
+
+	verify_image(&v);
+	for (size_t i = 0; i < nr_printed(&v); i++)
+		print_finding(stderr, &v, &v.findings[i]);
+	return !v.nr_findings;
+}
+
 static void print_text(const struct vimg *v, bool quiet)
 {
 	const struct proof *p = &v->proof;

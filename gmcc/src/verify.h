@@ -197,5 +197,7 @@ void verify_frames(struct vimg *v);
 
 /* All of it, in order. */
 void verify_image(struct vimg *v);
+/* Of an image in memory; what is wrong with it goes to standard error. */
+bool verified(const char *out, const void *image, size_t size);
 
 #endif /* GMCC_VERIFY_H */

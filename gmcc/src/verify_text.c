@@ -174,14 +174,20 @@ static size_t skip_vector(struct vimg *v, const struct vsec *s, uint32_t off, co
 static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 {
 	const uint8_t *p = s->data;
-	size_t left = s->size, next = 0;
+	/* Enough for nearly all code; memory that is not used costs nothing. */
+	size_t left = s->size, next = 0, room = s->size / 3 + 1;
 	uint64_t addr = 0;
 
 	s->starts = xalloc(s->size * sizeof(*s->starts));
+	s->insns = xalloc(room * sizeof(*s->insns));
 	while (left) {
 		struct vinsn *n;
 
-		s->insns = xgrow(s->insns, s->nr_insns, sizeof(*s->insns));
+		if (s->nr_insns == room) {
+			room *= 2;
+			s->insns = memcpy(xalloc(room * sizeof(*s->insns)), s->insns,
+					  s->nr_insns * sizeof(*s->insns));
+		}
 		n = &s->insns[s->nr_insns++];
 		memset(n, 0, sizeof(*n));
 		n->off = addr;
