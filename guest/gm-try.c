@@ -2,7 +2,8 @@
 /*
  * gm-try: what busybox cannot do with the modules that the tests load: the
  * kernel's ciphers (AF_ALG), links with attributes (rtnetlink), a TUN device
- * that answers, device-mapper tables. Runs in the guest, static.
+ * that answers, device-mapper tables; gm-try-input.c and gm-try-filter.c have
+ * more. Runs in the guest, static.
  *
  * Everything is printed in hex, and compared by who calls.
  */
@@ -25,10 +26,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define BYTES_MAX	65536
+#include "gm-try.h"
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
+void die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -49,12 +49,16 @@ static int usage(FILE *to, int status)
 	      "       gm-try tun NAME                        a TUN device that answers pings\n"
 	      "       gm-try dm NAME SECTORS TARGET [PARAMETERS]  a mapped device, its minor\n"
 	      "       gm-try undm NAME                       remove it\n"
+	      "       gm-try hid BUS:VENDOR:PRODUCT HEX REPORT...  a HID device, its descriptor and\n"
+	      "                                              reports: the events, TYPE CODE VALUE\n"
+	      "       gm-try lirc DEVICE PROTOCOL SCANCODE   sent, and received by the same device\n"
+	      "       gm-try rule TABLE [CHAIN TARGET [MATCH[.REVISION]=HEX...]]  all that an IPv4\n"
+	      "                                              packet filter's table has\n"
 	      "HEX is an even number of digits; HEX*N repeats it, '-' is nothing.\n", to);
 	return status;
 }
 
-/* Bytes from hex digits, "HEX*N" for N times over; returns how many. */
-static size_t bytes(const char *text, uint8_t *to)
+size_t bytes(const char *text, uint8_t *to)
 {
 	size_t once = 0, all, digits = strspn(text, "0123456789abcdef");
 	unsigned long times = 1;
@@ -85,7 +89,7 @@ static void print_bytes(const uint8_t *data, size_t size)
 	putchar('\n');
 }
 
-static void copy_name(char *to, size_t room, const char *name)
+void copy_name(char *to, size_t room, const char *name)
 {
 	if (strlen(name) >= room)
 		die("'%s' is too long", name);
@@ -359,5 +363,13 @@ int main(int argc, char **argv)
 		return dm(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : "");
 	if (!strcmp(command, "undm") && argc == 3)
 		return undm(argv[2]);
+	if (!strcmp(command, "hid") && argc >= 5)
+		return hid(argv[2], argv[3], argv + 4);
+	if (!strcmp(command, "lirc") && argc == 5)
+		return lirc(argv[2], argv[3], argv[4]);
+	if (!strcmp(command, "rule") && argc == 3)
+		return rule(argv[2], NULL, NULL, NULL);
+	if (!strcmp(command, "rule") && argc >= 5)
+		return rule(argv[2], argv[3], argv[4], argv + 5);
 	return usage(stderr, 2);
 }
