@@ -176,7 +176,7 @@ struct kvm_gm_seal {
 	__u32 nr_frames;
 	__u32 stack_pages;	/* of each private stack, 2..16, its guard page included */
 	__u64 regions;		/* user pointer to struct kvm_gm_region[] */
-	__u64 gates;		/* user pointer to struct kvm_gm_gate[], sorted by insn; index = gate number */
+	__u64 gates;		/* user pointer to struct kvm_gm_gate[], sorted by insn */
 	__u64 frames;		/* user pointer to struct kvm_gm_frame[] */
 	__u64 trampoline;	/* guest virtual: `call *%r11' right before IN_RETURN's insn */
 	__u64 ret;		/* guest virtual: a `ret' in a GATES region */
@@ -218,8 +218,8 @@ struct kvm_gm_exit {
 	__u32 type;		/* enum kvm_gm_exit_type */
 	__u32 id;		/* seal, 0: none */
 	__u32 kind;		/* VIOLATION: enum kvm_gm_violation */
-	__u32 gate;		/* VIOLATION: the gate used, or (EXEC, WRITE) the one
-				 * of the function at addr; or KVM_GM_NO_GATE */
+	/* VIOLATION: the gate used, or (EXEC, WRITE) that of the function at addr */
+	__u32 gate;		/* by index, or KVM_GM_NO_GATE */
 	__u64 rip;
 	__u64 addr;		/* SEAL: RDI (struct gm_anchors); VIOLATION: see the kind */
 	__u64 gpa;		/* VIOLATION: of addr, ~0: none */

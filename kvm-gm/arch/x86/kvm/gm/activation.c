@@ -115,42 +115,47 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 {
 	struct gm_activation *act;
 
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	act = gm_find_by_guest_sp(seal, guest_sp);
 	if (unlikely(act)) {
-		if (act->state == GM_ACT_INSIDE)
-			return ERR_PTR(-EBUSY);
+		if (act->state == GM_ACT_INSIDE) {
+			act = ERR_PTR(-EBUSY);
+			goto unlock;
+		}
 		gm_lose(seal, act);
 	}
 	act = seal->free_acts;
-	if (!act)
-		return ERR_PTR(-ENOSPC);
+	if (!act) {
+		act = ERR_PTR(-ENOSPC);
+		goto unlock;
+	}
 	seal->free_acts = act->next_free;
 	act->guest_sp = guest_sp;
 	hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
 	WRITE_ONCE(act->state, GM_ACT_INSIDE);
+unlock:
+	raw_spin_unlock(&seal->act_lock);
 	return act;
 }
 
 /* The caller is inside in @act, and gives it up with frames on its stack. */
 void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act)
 {
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	gm_lose(seal, act);
+	raw_spin_unlock(&seal->act_lock);
 }
 
 /* The caller is inside in @act, which is nobody's after this. */
 void gm_end_activation(struct gm_seal *seal, struct gm_activation *act)
 {
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	hlist_del(&act->by_guest_sp);
 	act->next_free = seal->free_acts;
 	seal->free_acts = act;
 	act->fpu = GM_FPU_GUEST;
 	WRITE_ONCE(act->state, GM_ACT_FREE);
+	raw_spin_unlock(&seal->act_lock);
 }
 
 /*
@@ -161,21 +166,21 @@ void gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
 {
 	struct gm_activation *dead;
 
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	dead = gm_find_by_out_sp(seal, act->out_sp);
 	if (unlikely(dead))
 		gm_lose(seal, dead);
 	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
 	WRITE_ONCE(act->state, GM_ACT_OUT);
+	raw_spin_unlock(&seal->act_lock);
 }
 
 /* @act is saved: let a resume claim it. */
 void gm_publish_event(struct gm_seal *seal, struct gm_activation *act)
 {
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	WRITE_ONCE(act->state, GM_ACT_EVENT);
+	raw_spin_unlock(&seal->act_lock);
 }
 
 /*
@@ -186,13 +191,15 @@ struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast)
 {
 	struct gm_activation *act;
 
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	act = gm_find_by_out_sp(seal, out_sp);
-	if (!act || (fast && !gm_fpu_idle(act, 0)))
-		return NULL;
-	hlist_del(&act->by_out_sp);
-	WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	if (!act || (fast && !gm_fpu_idle(act, 0))) {
+		act = NULL;
+	} else {
+		hlist_del(&act->by_out_sp);
+		WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	}
+	raw_spin_unlock(&seal->act_lock);
 	return act;
 }
 
@@ -201,11 +208,12 @@ struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fa
 {
 	struct gm_activation *act;
 
-	guard(raw_spinlock)(&seal->act_lock);
-
+	raw_spin_lock(&seal->act_lock);
 	act = gm_find_by_guest_sp(seal, guest_sp);
 	if (!act || act->state != GM_ACT_EVENT || (fast && !gm_fpu_idle(act, 0)))
-		return NULL;
-	WRITE_ONCE(act->state, GM_ACT_INSIDE);
+		act = NULL;
+	else
+		WRITE_ONCE(act->state, GM_ACT_INSIDE);
+	raw_spin_unlock(&seal->act_lock);
 	return act;
 }

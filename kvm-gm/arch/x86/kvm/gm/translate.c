@@ -206,6 +206,36 @@ static u64 gm_epoch(struct gm_seal *seal)
 	return sum;
 }
 
+/* The guest's @entry, read at @epoch, for KVM's @to at @level: is it news? */
+static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level, u64 epoch,
+			    u32 error_code)
+{
+	struct gm_seal *seal = vcpu->arch.gm.seal;
+
+	/*
+	 * A vCPU that has crossed meanwhile may have flushed what it believes to
+	 * be the last copy of an entry that this one has read: read it again.
+	 */
+	if (level < 3 && gm_epoch(seal) != epoch)
+		return true;
+	if (!((READ_ONCE(*to) ^ entry) & ~GM_ENTRY_STATUS)) {
+		/* If there was none for the CPU, another vCPU has just put it there. */
+		if (level > 1 || error_code & PFERR_PRESENT_MASK)
+			return false;
+		kvm_x86_call(flush_tlb_guest)(vcpu);
+		return true;
+	}
+
+	if (level < 3 && !READ_ONCE(*to)) {
+		if (seal->nr_borrowed == GM_MAX_BORROWED)
+			gm_give_back(seal);
+		seal->borrowed[seal->nr_borrowed++] = to;
+	}
+	WRITE_ONCE(*to, entry);
+	kvm_x86_call(flush_tlb_guest)(vcpu);
+	return true;
+}
+
 /*
  * The CPU found no translation for @va while inside. True: there is a new one
  * from the guest's tables, try again. False: the fault is the module's.
@@ -216,6 +246,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 	struct gm_table *table = &seal->tables[0];
 	u64 entry, epoch = gm_epoch(seal);
 	unsigned int i;
+	bool again;
 	int level;
 
 	/* Modules reach user memory through the kernel, never by themselves. */
@@ -235,34 +266,15 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 	if (!entry)
 		return false;
 
-	guard(raw_spinlock)(&seal->table_lock);
-
-	/*
-	 * A vCPU that has crossed meanwhile may have flushed what it believes to
-	 * be the last copy of an entry that this one has read: read it again.
-	 */
-	if (level < 3 && gm_epoch(seal) != epoch)
-		return true;
-	if (!((READ_ONCE(table->entries[i]) ^ entry) & ~GM_ENTRY_STATUS)) {
-		/* If there was none for the CPU, another vCPU has just put it there. */
-		if (level > 1 || error_code & PFERR_PRESENT_MASK)
-			return false;
-		kvm_x86_call(flush_tlb_guest)(vcpu);
-		return true;
-	}
-
-	if (level < 3 && !READ_ONCE(table->entries[i])) {
-		if (seal->nr_borrowed == GM_MAX_BORROWED)
-			gm_give_back(seal);
-		seal->borrowed[seal->nr_borrowed++] = &table->entries[i];
-	}
-	WRITE_ONCE(table->entries[i], entry);
-	kvm_x86_call(flush_tlb_guest)(vcpu);
-	return true;
+	raw_spin_lock(&seal->table_lock);
+	again = gm_follow_entry(vcpu, &table->entries[i], entry, level, epoch, error_code);
+	raw_spin_unlock(&seal->table_lock);
+	return again;
 }
 
 void __gm_return_borrowed(struct gm_seal *seal)
 {
-	guard(raw_spinlock)(&seal->table_lock);
+	raw_spin_lock(&seal->table_lock);
 	gm_give_back(seal);
+	raw_spin_unlock(&seal->table_lock);
 }

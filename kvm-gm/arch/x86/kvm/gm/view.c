@@ -44,14 +44,14 @@ void __gm_free_roots(struct kvm_vcpu *vcpu)
 	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
 	int i;
 
-	guard(read_lock)(&vcpu->kvm->mmu_lock);
-
+	read_lock(&vcpu->kvm->mmu_lock);
 	for (i = 0; i < ARRAY_SIZE(v->roots); i++) {
 		if (!VALID_PAGE(v->roots[i]))
 			continue;
 		kvm_tdp_mmu_put_root(vcpu->kvm, root_to_sp(v->roots[i]));
 		v->roots[i] = INVALID_PAGE;
 	}
+	read_unlock(&vcpu->kvm->mmu_lock);
 }
 
 /* Raise privilege. The caller has checked everything (I1). */
