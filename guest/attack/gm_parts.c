@@ -11,10 +11,12 @@
 #include <linux/jump_label.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/notifier.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/random.h>
+#include <linux/sort.h>
 #include <linux/static_call.h>
 #include <linux/string.h>
 #include <asm/msr.h>
@@ -147,6 +149,53 @@ static noinline __printf(2, 3) int parts_print(char *to, const char *fmt, ...)
 	return n;
 }
 
+/* Callbacks, while their caller waits with objects on its stack that all three use. */
+struct parts_chain {
+	struct raw_notifier_head head;
+	struct notifier_block blocks[3];
+	char text[4];
+	int number;
+};
+
+/* The kernel reads what this wrote: here `text', and when it is back `next'. */
+static int parts_cut(struct notifier_block *block, unsigned long value, void *data)
+{
+	struct parts_chain *chain = data;
+	int number;
+
+	chain->text[0] = '4';
+	chain->text[1] = '0' + value;
+	if (kstrtoint(chain->text, 10, &number))
+		return NOTIFY_BAD;
+	chain->number += number;
+	chain->blocks[1].next = NULL;
+	return NOTIFY_OK;
+}
+
+/* This reads what the kernel wrote, which moves the numbers meanwhile. */
+static int parts_compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static noinline int parts_callbacks(char *to)
+{
+	int numbers[] = { 7, 3, 9, 1, 8, 2, 6, 4, 5 };
+	struct parts_chain chain = { };
+	int n;
+
+	for (int i = 0; i < 3; i++) {
+		chain.blocks[i].notifier_call = parts_cut;
+		raw_notifier_chain_register(&chain.head, &chain.blocks[i]);
+	}
+	raw_notifier_call_chain(&chain.head, 2, &chain);
+	sort(numbers, ARRAY_SIZE(numbers), sizeof(numbers[0]), parts_compare, NULL);
+	n = sprintf(to, "%d:", chain.number);
+	for (int i = 0; i < ARRAY_SIZE(numbers); i++)
+		n += sprintf(to + n, " %d", numbers[i]);
+	return n + sprintf(to + n, "\n");
+}
+
 static char parts_result[128] = "none\n";
 
 static int parts_run(const char *val, const struct kernel_param *kp)
@@ -176,6 +225,8 @@ static int parts_run(const char *val, const struct kernel_param *kp)
 			parts_deepest(3, val[0] == 0));
 	} else if (sysfs_streq(val, "print")) {
 		parts_print(to, "%d %d %d %d %d %d %d %s", 1, 2, 3, 4, 5, 6, 7, "eight");
+	} else if (sysfs_streq(val, "callbacks")) {
+		parts_callbacks(to);
 	} else if (sysfs_streq(val, "call")) {
 		sprintf(to, "%d\n", static_call(parts_call)(40));
 	} else if (sysfs_streq(val, "update")) {

@@ -70,6 +70,7 @@ SAYS = (
     ("interrupts", "010"), ("interrupts", "010"), ("sum", "6"),
     ("aligned", "1 2 3"),
     ("print", "1 2 3 4 5 6 7 eight"),
+    ("callbacks", "84: 1 2 3 4 5 6 7 8 9"),
     ("call", "41"), ("update", None), ("call", "42"),
 )
 

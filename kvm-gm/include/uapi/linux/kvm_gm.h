@@ -46,6 +46,8 @@
 #define KVM_GM_MAX_FRAMES	65536
 #define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack */
 #define KVM_GM_MAX_STACK_WORDS	32	/* arguments on the stack, of one gate */
+/* Activations that wait with shared objects on one guest stack; then V_LIMIT. */
+#define KVM_GM_MAX_OUTER	16
 #define KVM_GM_NAME_LEN		64	/* with the terminating NUL */
 
 /*

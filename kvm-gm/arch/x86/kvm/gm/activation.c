@@ -14,6 +14,8 @@
  */
 #include "gm/gm.h"
 
+#define GM_GUEST_STACK_SHIFT	14	/* THREAD_SIZE of distribution kernels */
+
 int gm_alloc_activations(struct gm_seal *seal)
 {
 	u32 i;
@@ -102,7 +104,32 @@ static void gm_lose(struct gm_seal *seal, struct gm_activation *act)
 	hlist_del(&act->by_guest_sp);
 	if (act->state == GM_ACT_OUT)
 		hlist_del(&act->by_out_sp);
+	hlist_del_init(&act->waiting);
 	WRITE_ONCE(act->state, GM_ACT_LOST);
+}
+
+/*
+ * The activation, if any, from which the guest came to call in with @act: its
+ * out-call is the nearest further up on the stack. A guest that lies about this
+ * has objects shared that may be at any time. False: there are too many; all of
+ * their windows are looked at whenever @act crosses the border.
+ */
+static bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
+{
+	struct gm_activation *other;
+
+	act->outer = NULL;
+	act->depth = 0;
+	hlist_for_each_entry(other, &seal->waiting, waiting) {
+		if (other->out_sp <= act->guest_sp ||
+		    (other->out_sp ^ act->guest_sp) >> GM_GUEST_STACK_SHIFT ||
+		    (act->outer && other->out_sp > act->outer_sp))
+			continue;
+		act->outer = other;
+		act->outer_sp = other->out_sp;
+		act->depth = other->depth + 1;
+	}
+	return act->depth <= KVM_GM_MAX_OUTER;
 }
 
 /*
@@ -129,8 +156,12 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 		act = ERR_PTR(-ENOSPC);
 		goto unlock;
 	}
-	seal->free_acts = act->next_free;
 	act->guest_sp = guest_sp;
+	if (!gm_find_outer(seal, act)) {
+		act = ERR_PTR(-ENOSPC);
+		goto unlock;
+	}
+	seal->free_acts = act->next_free;
 	hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
 	WRITE_ONCE(act->state, GM_ACT_INSIDE);
 unlock:
@@ -171,6 +202,8 @@ void gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
 	if (unlikely(dead))
 		gm_lose(seal, dead);
 	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
+	if (act->shared)
+		hlist_add_head(&act->waiting, &seal->waiting);
 	WRITE_ONCE(act->state, GM_ACT_OUT);
 	raw_spin_unlock(&seal->act_lock);
 }
@@ -197,6 +230,7 @@ struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast)
 		act = NULL;
 	} else {
 		hlist_del(&act->by_out_sp);
+		hlist_del_init(&act->waiting);
 		WRITE_ONCE(act->state, GM_ACT_INSIDE);
 	}
 	raw_spin_unlock(&seal->act_lock);

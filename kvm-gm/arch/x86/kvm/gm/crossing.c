@@ -192,6 +192,8 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 		bitmap_zero(act->synced, seal->stack_size);
 		act->shared = false;
 	}
+	if (unlikely(act->outer))
+		gm_collect_outer(seal, act);
 
 	/* As a CALL would leave it: arguments, then the return address. */
 	top = act->stack_top - 16;
@@ -263,6 +265,8 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 		kref_get(&seal->ref);
 
 	gm_count(vcpu, seal, KVM_GM_OUT_RETURN);
+	if (unlikely(act->outer))
+		gm_share_outer(seal, act);
 	gm_fpu_drop(vcpu, act);
 	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED, rflags);
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
@@ -291,6 +295,8 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 
 	if (unlikely(seal->has_windows) && !gm_share_windows(seal, act, private_sp))
 		return gm_refuse(vcpu, gate, KVM_GM_V_FRAME, private_sp, fast);
+	if (unlikely(act->outer))
+		gm_share_outer(seal, act);
 	if (unlikely(!gm_fpu_idle(act, gate->flags))) {
 		if (fast)
 			return GM_CONTINUE;
@@ -396,6 +402,8 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
 	if (unlikely(seal->has_windows))
 		gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
+	if (unlikely(act->outer))
+		gm_collect_outer(seal, act);
 	return 1;
 }
 

@@ -109,6 +109,10 @@ struct gm_activation {
 	struct gm_activation *next_free;
 	struct hlist_node by_guest_sp;	/* unless FREE */
 	struct hlist_node by_out_sp;	/* OUT */
+	struct hlist_node waiting;	/* OUT, with shared objects */
+	struct gm_activation *outer;	/* waited further up on the same guest stack ... */
+	u64 outer_sp;			/* with this out_sp when this one came in, or NULL */
+	u32 depth;			/* how many are further up */
 	enum gm_activation_state state;
 	u32 gate;		/* the in-call gate's index */
 	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
@@ -172,6 +176,7 @@ struct gm_seal {
 	raw_spinlock_t act_lock;
 	struct gm_activation *free_acts;
 	struct hlist_head *by_guest_sp, *by_out_sp;
+	struct hlist_head waiting;
 	u32 act_bits;		/* log2 of the buckets of both */
 	u64 hash_key;		/* as in struct gm */
 
@@ -309,6 +314,8 @@ static inline void gm_fpu_show(struct kvm_vcpu *vcpu, struct gm_activation *act)
 u64 *gm_stack_word(struct gm_seal *seal, u64 va);
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
+void gm_share_outer(struct gm_seal *seal, struct gm_activation *act);
+void gm_collect_outer(struct gm_seal *seal, struct gm_activation *act);
 
 /* violation.c */
 void gm_abandon(struct kvm_vcpu *vcpu);

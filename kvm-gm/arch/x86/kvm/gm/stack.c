@@ -13,6 +13,10 @@
  * (a completion, a wait queue entry). So an out-call writes only the bytes
  * that the module changed since the mirror was last seen: `shadow' is what
  * the mirror then held, `synced' tells for which bytes.
+ *
+ * What a thread calls out for may call in again, in an activation of its own (a
+ * callback). That one may use objects of the frames that wait further up, the
+ * outer ones, and so they are shared and collected at its crossings, too.
  */
 #include <linux/bsearch.h>
 
@@ -169,4 +173,34 @@ bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
 	gm_walk_windows(seal, act, sp, gm_collect);
+}
+
+/*
+ * For the activations that wait further up on the guest's stack. They stay where
+ * they are as long as the lock is held: nobody claims them, so nobody changes
+ * their frames. Each is above the one before, so there is an end.
+ */
+static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act, gm_window_fn fn)
+{
+	u64 sp = act->outer_sp;
+
+	raw_spin_lock(&seal->act_lock);
+	for (act = act->outer; act && act->state == GM_ACT_OUT && act->out_sp == sp;
+	     act = act->outer) {
+		gm_walk_windows(seal, act, act->regs[VCPU_REGS_RSP], fn);
+		sp = act->outer_sp;
+	}
+	raw_spin_unlock(&seal->act_lock);
+}
+
+/* When @act, which has been called by a callee of others, leaves ... */
+void gm_share_outer(struct gm_seal *seal, struct gm_activation *act)
+{
+	gm_walk_outer(seal, act, gm_share);
+}
+
+/* ... and when it enters. */
+void gm_collect_outer(struct gm_seal *seal, struct gm_activation *act)
+{
+	gm_walk_outer(seal, act, gm_collect);
 }
