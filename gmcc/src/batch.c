@@ -45,6 +45,11 @@ static void start(struct batch *b, void (*run)(const char *file, void *arg), voi
 	run_exit(0);
 }
 
+static double seconds(struct timeval t)
+{
+	return t.tv_sec + t.tv_usec / 1e6;
+}
+
 static void finish(struct batch *b)
 {
 	struct rusage used;
@@ -69,9 +74,8 @@ static void finish(struct batch *b)
 	if (status)
 		b->worst = EXIT_REFUSED;
 	if (b->report)
-		fprintf(b->report, "%d\t%.3f\t%s\n", status,
-			used.ru_utime.tv_sec + used.ru_stime.tv_sec +
-			(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6, b->files[i]);
+		fprintf(b->report, "%d\t%.3f\t%.3f\t%s\n", status, seconds(used.ru_utime),
+			seconds(used.ru_stime), b->files[i]);
 }
 
 int batch_run(char **files, int nr, unsigned int jobs, const char *report,

@@ -42,7 +42,7 @@ static const char help[] =
 "      --verify         write only what `gmcc verify' finds nothing in\n"
 "  -j, --jobs N         processes at a time (1..256, default 1)\n"
 "      --report FILE    write a line for each module: exit status, processor\n"
-"                       seconds, file\n"
+"                       seconds (its own, and the system's for it), file\n"
 "  -q, --quiet          no summary\n"
 "  -h, --help           this text\n";
 
