@@ -38,6 +38,7 @@
 #define GM_SECTION_GLUE		".gm.glue"	/* sealed code of gmcc's own */
 #define GM_SECTION_GUEST	".gm.guest"	/* code for the guest to run, not sealed */
 #define GM_SECTION_STACKS	".gm.stacks"
+#define GM_SECTION_POINTERS	".gm.pointers"	/* not loaded, and not always there */
 
 struct gm_table {
 	__u32 offset;		/* bytes from the manifest's start, 8-byte aligned */
@@ -134,6 +135,38 @@ struct gm_frame {		/* see struct kvm_gm_frame */
 	__u32 size;
 	__u16 window;
 	__u16 window_len;
+};
+
+/*
+ * GM_SECTION_POINTERS: which register arguments of a gate are pointers, by the
+ * prototypes in BTF, for whoever wants to check them. A gate that is not in it,
+ * or an argument, may have one all the same. It is no part of the manifest, and
+ * readers that do not know it pass it over. Offsets are from its start.
+ */
+#define GM_POINTERS_MAGIC	"GMPOINT"
+#define GM_POINTERS_VERSION	1
+
+struct gm_pointers {
+	char  magic[8];
+	__u32 version;		/* GM_POINTERS_VERSION */
+	__u32 size;		/* of the whole section, bytes */
+	__u8  id[GM_ID_LEN];	/* = gm_manifest.id */
+	struct gm_table pointers;	/* struct gm_pointer, sorted by gate, argument */
+	struct gm_table strings;	/* NUL-terminated, first byte NUL */
+};
+
+#define GM_POINTER_ARGUMENTS	6	/* RDI, RSI, RDX, RCX, R8, R9 */
+#define GM_POINTER_F_CONST	(1 << 0)	/* the callee only reads */
+#define GM_POINTER_F_FUNCTION	(1 << 1)
+
+struct gm_pointer {
+	__u32 region;		/* of the gate, as in struct gm_gate */
+	__u32 offset;
+	__u32 type;		/* offset in strings: of what it points to, "": no name */
+	__u32 size;		/* of that in bytes, 0: not known */
+	__u8  argument;		/* from 0 on */
+	__u8  flags;		/* GM_POINTER_F_* */
+	__u16 reserved;		/* 0 */
 };
 
 #endif /* GM_IMAGE_H */

@@ -21,7 +21,7 @@
 
 /* In-call: endbr64; hypercall; ud2 */
 static const uint8_t in_call[] = { 0xf3, 0x0f, 0x1e, 0xfa, HYPERCALL, UD2 };
-#define IN_CALL_INSN	4
+_Static_assert(sizeof(in_call) == GATE_IN_CALL_INSN + 5, "hypercall behind endbr64");
 
 static const uint8_t resume[] = { HYPERCALL, UD2 };
 static const uint8_t out_return[] = { HYPERCALL, UD2 };

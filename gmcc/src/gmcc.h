@@ -429,8 +429,19 @@ int64_t frame_top(const struct sec *s, const struct insn *n);
 
 /* kbtf.c */
 void kbtf_prototypes(struct obj *o);
+struct kbtf_pointer {		/* as in struct gm_pointer */
+	uint8_t argument, flags;
+	const char *type;
+	uint32_t size;
+};
+/* The pointers among the register arguments of a function: the module's own, or the kernel's. */
+unsigned int kbtf_pointers(struct obj *o, const char *function, bool own,
+			   struct kbtf_pointer *to);
 bool kbtf_module_member(struct obj *o, const char *member, uint64_t *off);
 void kbtf_load(const char *file);
+
+/* pointers.c */
+void pointers_build(struct obj *o);
 
 /* args.c */
 void args_count(struct obj *o);
@@ -441,6 +452,7 @@ void args_count(struct obj *o);
 #define GATE_TRAMPOLINE_OFFSET	0x20	/* IN_RETURN follows, 3 bytes on */
 #define GATE_INIT_OFFSET	0x30
 #define GATE_FIRST_OFFSET	0x100
+#define GATE_IN_CALL_INSN	4	/* in its slot, after endbr64 */
 #define STUB_RETURN_OFFSET	0x00	/* in .gm.stubs */
 #define STUB_FIRST_OFFSET	0x10
 void anchors_build(struct obj *o);
@@ -465,6 +477,7 @@ struct image {
 	const struct gm_gate *gates;
 	const struct gm_frame *frames;
 	const char *strings;
+	const struct pointers *pointers;	/* none: empty */
 	const uint8_t *sig;	/* PKCS#7 DER, NULL: unsigned */
 	size_t sig_size;
 };

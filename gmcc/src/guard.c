@@ -203,6 +203,7 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 	frames_build(o);
 	args_count(o);
 	anchors_build(o);
+	pointers_build(o);
 	manifest_size(o);
 	*image = obj_emit(o, image_size);
 	return o;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "pointers.h"
 
 static const void *table(const struct image *img, const char *file, const char *what,
 			 const struct gm_table *t, size_t elem)
@@ -96,6 +97,18 @@ static Elf_Scn *find_section(Elf *elf, const char *name)
 	return NULL;
 }
 
+/* They are for people here: an image without them is as good. */
+static void read_pointers(struct image *img, const char *file, Elf *elf)
+{
+	struct pointers *p = xalloc(sizeof(*p));
+	Elf_Data *d = elf_rawdata(find_section(elf, GM_SECTION_POINTERS), NULL);
+	const char *bad = d && d->d_buf ? pointers_read(p, d->d_buf, d->d_size) : NULL;
+
+	if (bad)
+		die(file, "%s: %s.", GM_SECTION_POINTERS, bad);
+	img->pointers = p;
+}
+
 static void end_elf(void *elf)
 {
 	elf_end(elf);
@@ -136,4 +149,5 @@ void image_read(struct image *img, const char *file, const uint8_t *data, size_t
 	img->frames = table(img, file, "frames", &m->frames, sizeof(*img->frames));
 	img->strings = table(img, file, "strings", &m->strings, 1);
 	check_tables(img, file);
+	read_pointers(img, file, elf);
 }

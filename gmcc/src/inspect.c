@@ -11,6 +11,7 @@
 
 #include "border.h"
 #include "json.h"
+#include "pointers.h"
 
 static const char help[] =
 "Usage: gmcc inspect [--json | --graph[=svg|dot]] IMAGE\n"
@@ -88,6 +89,39 @@ static char *hex(const uint8_t *p, size_t n)
 	return s;
 }
 
+static void text_pointers(const struct image *img, const struct gm_gate *g)
+{
+	uint32_t nr;
+	const struct gm_pointer *p = pointers_of(img->pointers, g, &nr);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		const char *type = img->pointers->strings + p[i].type;
+
+		printf("%s%s: %s%s", i ? ", " : "  takes ", pointer_register(&p[i]),
+		       p[i].flags & GM_POINTER_F_CONST ? "const " : "",
+		       p[i].flags & GM_POINTER_F_FUNCTION ? "a function" : *type ? type : "a pointer");
+		if (p[i].size)
+			printf(" (%u bytes)", p[i].size);
+	}
+}
+
+static void json_pointers(const struct image *img, const struct gm_gate *g)
+{
+	uint32_t nr;
+	const struct gm_pointer *p = pointers_of(img->pointers, g, &nr);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		printf("%s{", i ? ", " : ", \"pointer-arguments\": [");
+		json_key(true, "register", pointer_register(&p[i]));
+		json_key(false, "type", img->pointers->strings + p[i].type);
+		printf(", \"size\": %u, \"const\": %s, \"function\": %s}", p[i].size,
+		       p[i].flags & GM_POINTER_F_CONST ? "true" : "false",
+		       p[i].flags & GM_POINTER_F_FUNCTION ? "true" : "false");
+	}
+	if (nr)
+		putchar(']');
+}
+
 static void text_gates(const struct border *b)
 {
 	const struct image *img = &b->img;
@@ -115,6 +149,7 @@ static void text_gates(const struct border *b)
 			printf("  %zu pointer%s", b->gate_count[i], b->gate_count[i] == 1 ? "" : "s");
 		if (g->kind == KVM_GM_GATE_OUT_CALL || g->kind == KVM_GM_GATE_OUT_CALL_INDIRECT)
 			printf("  %zu call site%s", b->gate_count[i], b->gate_count[i] == 1 ? "" : "s");
+		text_pointers(img, g);
 		putchar('\n');
 	}
 }
@@ -239,6 +274,7 @@ static void json_gates(const struct border *b)
 			printf(", \"results\": %u", g->results);
 		if (g->flags & KVM_GM_GATE_F_NORETURN)
 			printf(", \"noreturn\": true");
+		json_pointers(img, g);
 		putchar('}');
 	}
 	putchar(']');

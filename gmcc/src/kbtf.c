@@ -17,10 +17,15 @@
 
 static struct btf *kernel;
 
-static void forget_kernel(void *arg)
+/* Of one module, on top of the kernel's. */
+static const struct obj *module_obj;
+static struct btf *module;
+
+static void forget(void *arg)
 {
 	(void)arg;
-	kernel = NULL;
+	kernel = module = NULL;
+	module_obj = NULL;
 }
 
 /* Where the .BTF section of an ELF file is; false: it has none, or is none. */
@@ -95,7 +100,7 @@ void kbtf_load(const char *file)
 	kernel = got == size ? btf_open(data, size, NULL) : NULL;
 	if (!kernel)
 		die(file, "no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel.");
-	at_end(forget_kernel, NULL);
+	at_end(forget, NULL);
 }
 
 /* Words on the stack by a prototype, -1: unknown or variadic. */
@@ -135,6 +140,91 @@ void kbtf_prototypes(struct obj *o)
 		st->stack_words = words;
 		st->fixed_words = true;
 	}
+}
+
+/* Distilled BTF (.BTF.base) is on top of something else than the kernel's. */
+static const struct btf *module_btf(const struct obj *o)
+{
+	const struct sec *s = section_named(o, ".BTF");
+
+	if (module_obj == o)
+		return module;
+	module_obj = o;
+	module = s && s->data && !section_named(o, ".BTF.base") ? btf_open(s->data, s->size, kernel) : NULL;
+	return module;
+}
+
+static const char *kind_word(const struct btf_type *t)
+{
+	switch (btf_kind(t)) {
+	case BTF_KIND_STRUCT:
+		return "struct ";
+	case BTF_KIND_UNION:
+		return "union ";
+	case BTF_KIND_FWD:
+		return BTF_INFO_KFLAG(t->info) ? "union " : "struct ";
+	case BTF_KIND_ENUM:
+	case BTF_KIND_ENUM64:
+		return "enum ";
+	}
+	return "";
+}
+
+static bool is_printable(const char *s)
+{
+	for (; *s; s++)
+		if (*s <= ' ' || *s > '~')
+			return false;
+	return true;
+}
+
+/* What a pointer points to: the name nearest to the pointer. */
+static void describe(const struct btf *b, uint32_t id, struct kbtf_pointer *p)
+{
+	const struct btf_type *t = btf_type(b, id), *end = btf_strip(b, id);
+	const char *name = "";
+	int64_t size = btf_size(b, id);
+
+	for (int i = 0; t && i < 32 && t != end; i++, t = btf_type(b, t->type)) {
+		if (btf_kind(t) == BTF_KIND_CONST)
+			p->flags |= GM_POINTER_F_CONST;
+		if (btf_kind(t) == BTF_KIND_TYPEDEF && !*name)
+			name = btf_name(b, t->name_off);
+	}
+	if (end && btf_kind(end) == BTF_KIND_FUNC_PROTO)
+		p->flags |= GM_POINTER_F_FUNCTION;
+	p->size = size > 0 && size <= INT32_MAX ? size : 0;
+	p->type = "";
+	if (*name && is_printable(name))
+		p->type = name;
+	else if (end && btf_kind(end) != BTF_KIND_PTR && btf_kind(end) != BTF_KIND_ARRAY &&
+		 *btf_name(b, end->name_off) && is_printable(btf_name(b, end->name_off)))
+		p->type = xasprintf("%s%s", kind_word(end), btf_name(b, end->name_off));
+}
+
+unsigned int kbtf_pointers(struct obj *o, const char *function, bool own, struct kbtf_pointer *to)
+{
+	const struct btf *b = own ? module_btf(o) : kernel;
+	const struct btf_type *t = b ? btf_function(b, function) : NULL;
+	const struct btf_param *params = (const struct btf_param *)(t + 1);
+	unsigned int regs = 0, nr = 0;
+
+	for (unsigned int i = 0; t && i < btf_vlen(t) && regs < ARG_REGISTERS; i++) {
+		const struct btf_type *p = btf_strip(b, params[i].type);
+		int64_t size = btf_size(b, params[i].type);
+		uint64_t n = (size + 7) / 8;
+
+		if (!p || size <= 0)
+			break;		/* variadic, or not to be known */
+		if (n > 2 || regs + n > ARG_REGISTERS)
+			continue;	/* on the stack */
+		if (btf_kind(p) == BTF_KIND_PTR) {
+			to[nr] = (struct kbtf_pointer){ .argument = regs };
+			describe(b, p->type, &to[nr++]);
+		}
+		regs += n;
+	}
+	return nr;
 }
 
 bool kbtf_module_member(struct obj *o, const char *member, uint64_t *off)

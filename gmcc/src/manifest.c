@@ -262,7 +262,7 @@ static void fill_gates(struct obj *o, struct gm_gate *g)
 	for (size_t i = 0; i < o->nr_gates; i++) {
 		const struct gate *in = o->gates[i];
 
-		add_gate(g, o->s_gates, in->slot + 4, KVM_GM_GATE_IN_CALL, in->name);
+		add_gate(g, o->s_gates, in->slot + GATE_IN_CALL_INSN, KVM_GM_GATE_IN_CALL, in->name);
 		g->flags = in->flags;
 		g->stack_words = in->stack_words;
 		g->target_anchor = in->sec->anchor;

@@ -79,6 +79,7 @@ void verify_image(struct vimg *v)
 	verify_decode(v);
 	verify_edges(v);
 	verify_gates(v);
+	verify_pointers(v);
 	verify_patterns(v);
 	verify_branches(v);
 	verify_reach(v);

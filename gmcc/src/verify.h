@@ -165,6 +165,7 @@ bool verify_manifest(struct vimg *v);
 bool verify_regions(struct vimg *v);	/* false: no point in going on */
 void verify_anchors(struct vimg *v);
 void verify_relocs(struct vimg *v);
+void verify_pointers(struct vimg *v);
 /* What the manifest's relocation of a place in a region refers to, or NULL. */
 const struct gm_anchor *vanchor_at(const struct vimg *v, const struct vsec *s, uint32_t off);
 const char *vstring(const struct vimg *v, uint32_t off);

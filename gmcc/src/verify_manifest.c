@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pointers.h"
 #include "verify.h"
 
 #define QEMU_STACK_PAGES	16	/* QEMU's limits */
@@ -389,4 +390,41 @@ void verify_relocs(struct vimg *v)
 	}
 	if (n < m->relocs.count)
 		finding(v, "relocation", manifest(v), 0, "relocations out of order from entry %u on.", n);
+}
+
+/* Each is about a gate that passes arguments. */
+void verify_pointers(struct vimg *v)
+{
+	const struct vsec *s = NULL;
+	struct pointers p;
+	const char *bad;
+
+	for (size_t i = 1; i < v->nr_secs; i++) {
+		if (strcmp(v->secs[i].name, GM_SECTION_POINTERS))
+			continue;
+		if (s)
+			finding(v, "pointer", &v->secs[i], 0, "a second section of this name.");
+		s = &v->secs[i];
+	}
+	if (!s)
+		return;
+	if (!s->data || s->flags & SHF_ALLOC) {
+		finding(v, "pointer", s, 0, "empty, or loaded.");
+		return;
+	}
+	bad = pointers_read(&p, s->data, s->size);
+	if (bad) {
+		finding(v, "pointer", s, 0, "%s.", bad);
+		return;
+	}
+	if (memcmp(p.id, v->man->id, sizeof(v->man->id)))
+		finding(v, "pointer", s, offsetof(struct gm_pointers, id), "of another image.");
+	for (uint32_t i = 0; i < p.nr; i++) {
+		const struct gm_pointer *q = &p.pointers[i];
+		const struct vsec *r = q->region < v->man->regions.count ? v->region_secs[q->region] : NULL;
+		const struct gm_gate *g = r ? vgate_at(v, r, q->offset) : NULL;
+
+		if (!g || (g->kind != KVM_GM_GATE_IN_CALL && g->kind != KVM_GM_GATE_OUT_CALL))
+			finding(v, "pointer", s, 0, "entry %u is about no gate that passes arguments.", i);
+	}
 }
