@@ -133,7 +133,7 @@ void image_read(struct image *img, const char *file, const uint8_t *data, size_t
 	if (elf64_getehdr(elf)->e_shoff % 8)
 		die(file, "misaligned section table.");
 	d = elf_rawdata(find_section(elf, GM_SECTION_MANIFEST), NULL);
-	if (!d || d->d_size < sizeof(*m))
+	if (!d || !d->d_buf || d->d_size < sizeof(*m))
 		die(file, "no manifest. Give an image that `gmcc guard' wrote.");
 	m = img->man = xmemdup(d->d_buf, d->d_size);
 	if (memcmp(m->magic, GM_MANIFEST_MAGIC, sizeof(m->magic)) || m->size < sizeof(*m) ||

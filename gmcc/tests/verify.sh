@@ -20,6 +20,9 @@ for image in "$tmp"/wrong/*.ko; do
 	check "finds $(basename "$image" .ko)" says "$image" "${image%.ko}.txt"
 done
 
+fails "inspect reads no manifest without content" 1 \
+	"gmcc: $tmp/wrong/manifest-without-content.ko: no manifest. Give an image that \`gmcc guard' wrote." \
+	"$GMCC_SAN" inspect "$tmp/wrong/manifest-without-content.ko"
 check "--allow accepts what the policy allows" "$GMCC_SAN" verify -q --allow mwait "$tmp/wrong/mwait.ko"
 fails "--allow accepts nothing else" 1 "" "$GMCC_SAN" verify -q --allow monitor "$tmp/wrong/mwait.ko"
 "$GMCC_SAN" verify --json "$tmp/wrong/mwait.ko" > "$tmp/j.json"
