@@ -218,6 +218,8 @@ static void classify(struct obj *o, struct sec *s)
 	}
 	if (sp && sp->action == RODATA && s->flags & SHF_WRITE)
 		s->special = lookup(".data");	/* read-only by name alone */
+	else if (sp && sp->action == RODATA && s->size && !s->data)
+		refuse(o, s, 0, "read-only, but without content. Make the section data.");
 	else if (sp && sp->action == RODATA && s->size)
 		s->role = ROLE_RODATA;
 }

@@ -471,3 +471,9 @@ sed 's/0xfe, 0x5d/0xfe, 0x5e/' "$here/prelude.s" > "$tmp/in.s"
 fails "refuses an unknown ORC format" 1 \
 	"gmcc: $tmp/bad.ko: unknown ORC format (.orc_header). Use a module built for Linux 6.1 or 6.12, or teach gmcc the format (orc.c)." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
+
+refused "read-only data without content" \
+	".init.rodata.zeroes+0x0: read-only, but without content. Make the section data." <<-'S'
+	.section .init.rodata.zeroes, "a", @nobits
+	.zero 8
+S
