@@ -123,6 +123,8 @@ class Guest:
                 "-device", "virtio-blk-pci,drive=disk",
                 *self._cards(),
                 "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
+                "-chardev", f"file,id=printer,path={self.outer.run}/l2-printer",
+                "-device", "isa-parallel,chardev=printer",
                 "-virtfs", f"local,path={self.outer.run},mount_tag=run,security_model=none"]
 
     def start(self, timeout=120):
