@@ -184,7 +184,11 @@ static void rewrite_this_module(struct obj *o, struct sec *s, struct rel *r)
 		r->sym = o->init_stub;
 		o->init_linked = true;
 	} else if (!strcmp(r->sym->name, "cleanup_module") && !r->addend && r->type == R_X86_64_64) {
-		retarget(o, s, r, r->sym->value + r->addend, 0);
+		struct gate *g = gate_for(o, r->sym->sec, r->sym->value, s, r->off);
+
+		if (g && !(g->flags & KVM_GM_GATE_F_EXIT))
+			refuse(o, s, r->off, "two functions are named cleanup_module. Rename one.");
+		retarget(o, s, r, r->sym->value, 0);
 	} else {
 		refuse(o, s, r->off, "the module structure points to %s. Report this module.",
 		       r->sym->name);

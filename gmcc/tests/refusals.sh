@@ -477,3 +477,20 @@ refused "read-only data without content" \
 	.section .init.rodata.zeroes, "a", @nobits
 	.zero 8
 S
+
+assemble "$tmp/bad.ko" <<-'S'
+	.globl cleanup_module
+	func cleanup_module
+	jmp __x86_return_thunk
+	endfunc cleanup_module
+	.globl other
+	func other
+	jmp __x86_return_thunk
+	endfunc other
+	.section .gnu.linkonce.this_module, "aw"
+	.quad other
+S
+objcopy --redefine-sym other=cleanup_module "$tmp/bad.ko"
+fails "refuses an exit pointer to another cleanup_module" 1 \
+	"gmcc: $tmp/bad.ko: .gnu.linkonce.this_module+0x500: two functions are named cleanup_module. Rename one." \
+	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"

@@ -14,7 +14,7 @@
 #define RESULT		0x1234
 #define SECRET(i)	(0x5ec2e700UL + (i))
 
-extern const char kernel_write[], text_write[], text_out[], text_out_window[];
+extern const char kernel_write[], text_read[], text_write[], text_out[], text_out_window[];
 extern const char text_out_window_twice[], text_write_private[], text_read_private[];
 extern const char text_write_constant[], text_write_text[], kernel_callee[];
 
@@ -172,6 +172,47 @@ static void window_of_another(const struct attack *attack)
 	expect_equal("sum", expect_return(cpu), 4 * SECRET(1));
 }
 
+/* Calls, each further down the same stack of 16 KiB, as of callbacks. */
+#define CALLBACK(i)	(SP - ((i) + 1) * 0x200)
+
+static void window_of_outer(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .window = true });
+	call_text(cpu, text_out_window, CALLBACK(0), 0, 0);
+	expect_out_call(cpu, CALLBACK(0));
+	kernel_stores(cpu, window_va(), 7);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
+	call_text(cpu, text_read, CALLBACK(1), window_va(), 0);
+	expect_equal("what the callback reads", expect_return(cpu), 7);
+	call_text(cpu, text_write, CALLBACK(1), window_va() + 8, 9);
+	expect_return(cpu);
+	expect_equal("what the kernel reads", kernel_loads(cpu, window_va() + 8), 9);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(0));
+	expect_equal("sum", expect_return(cpu), 7 + 9 + 2 * SECRET(1));
+}
+
+/* All that wait on one stack are looked at whenever the last one crosses. */
+static void too_many_outer(const struct attack *attack)
+{
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .activations = KVM_GM_MAX_OUTER + 3 });
+	for (i = 0; i <= KVM_GM_MAX_OUTER; i++) {
+		call_text(cpu, text_out_window, CALLBACK(i), 0, 0);
+		expect_out_call(cpu, CALLBACK(i));
+	}
+	call_text(cpu, text_out_window, CALLBACK(i), 0, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_JUMP, gate_va(GATE_JUMP), CALLBACK(i),
+			 .module = &victim);
+	expect_activations(KVM_GM_MAX_OUTER + 1, 0);
+	for (i = KVM_GM_MAX_OUTER + 1; i--; ) {
+		kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(i));
+		expect_equal("sum", expect_return(cpu), 4 * SECRET(1));
+	}
+}
+
 /* The kernel may write at any time, also while the thread is inside: that is kept. */
 static void window_written_meanwhile(const struct attack *attack)
 {
@@ -269,6 +310,10 @@ const struct attack data_attacks[] = {
 	  windows, &(const bool){ true } },
 	{ "window-of-another", 5, "what another thread left in a window: overwritten",
 	  window_of_another, NULL },
+	{ "window-of-outer", 5, "a callback with its caller's objects: both see the other's writes",
+	  window_of_outer, NULL },
+	{ "too-deep", 7, "callbacks of callbacks, each with objects that wait: limit",
+	  too_many_outer, NULL },
 	{ "window-meanwhile", 5, "a write to a window while the thread is inside: kept",
 	  window_written_meanwhile, NULL },
 	{ "unknown-frame", 5, "a call out from a frame that the image does not know: frame",
