@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2034
 # SPDX-License-Identifier: GPL-2.0
 # Part of run: what becomes of code that the kernel would patch or trap on.
 
