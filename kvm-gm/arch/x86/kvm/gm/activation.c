@@ -114,12 +114,10 @@ static void gm_lose(struct gm_seal *seal, struct gm_activation *act)
  * has objects shared that may be at any time. False: there are too many; all of
  * their windows are looked at whenever @act crosses the border.
  */
-static bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
+static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
 {
 	struct gm_activation *other;
 
-	act->outer = NULL;
-	act->depth = 0;
 	hlist_for_each_entry(other, &seal->waiting, waiting) {
 		if (other->out_sp <= act->guest_sp ||
 		    (other->out_sp ^ act->guest_sp) >> GM_GUEST_STACK_SHIFT ||
@@ -127,9 +125,9 @@ static bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
 			continue;
 		act->outer = other;
 		act->outer_sp = other->out_sp;
-		act->depth = other->depth + 1;
+		act->depth = other->outer ? other->depth + 1 : 1;
 	}
-	return act->depth <= KVM_GM_MAX_OUTER;
+	return !act->outer || act->depth <= KVM_GM_MAX_OUTER;
 }
 
 /*
@@ -157,7 +155,8 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 		goto unlock;
 	}
 	act->guest_sp = guest_sp;
-	if (!gm_find_outer(seal, act)) {
+	act->outer = NULL;
+	if (unlikely(!hlist_empty(&seal->waiting)) && !gm_find_outer(seal, act)) {
 		act = ERR_PTR(-ENOSPC);
 		goto unlock;
 	}

@@ -112,7 +112,7 @@ struct gm_activation {
 	struct hlist_node waiting;	/* OUT, with shared objects */
 	struct gm_activation *outer;	/* waited further up on the same guest stack ... */
 	u64 outer_sp;			/* with this out_sp when this one came in, or NULL */
-	u32 depth;			/* how many are further up */
+	u32 depth;			/* how many are further up, if any */
 	enum gm_activation_state state;
 	u32 gate;		/* the in-call gate's index */
 	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
