@@ -178,14 +178,17 @@ void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 /*
  * For the activations that wait further up on the guest's stack. They stay where
  * they are as long as the lock is held: nobody claims them, so nobody changes
- * their frames. Each is above the one before, so there is an end.
+ * their frames. There are more than may be when one has ended and begun anew, with
+ * others above it, while this one waited below; no stack does that, and the rest
+ * is not looked at.
  */
 static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act, gm_window_fn fn)
 {
+	u32 nr = KVM_GM_MAX_OUTER;
 	u64 sp = act->outer_sp;
 
 	raw_spin_lock(&seal->act_lock);
-	for (act = act->outer; act && act->state == GM_ACT_OUT && act->out_sp == sp;
+	for (act = act->outer; act && act->state == GM_ACT_OUT && act->out_sp == sp && nr--;
 	     act = act->outer) {
 		gm_walk_windows(seal, act, act->regs[VCPU_REGS_RSP], fn);
 		sp = act->outer_sp;
