@@ -16,7 +16,7 @@
 #define FORGED_PAGE	(SCRATCH + 0x20000)
 #define CALLS		2000
 
-extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[];
+extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[], text_sum[];
 
 /* --- a vCPU in a thread of its own ------------------------------------------------- */
 
@@ -202,6 +202,55 @@ static void tables_change(const struct attack *attack)
 	expect_equal("exit reason", runner.reason, KVM_EXIT_HLT);
 }
 
+/* --- what two miss at once -------------------------------------------------------------- */
+
+#define FIRST_ENTRY	384	/* of the PML4 */
+#define NR_ENTRIES	64
+
+/* Both read the same page by many ways that the module's tables have not gone yet. */
+static void two_miss_one(const struct attack *attack)
+{
+	const uint64_t stride = 1ULL << 39, va = ~0ULL << 48 | FIRST_ENTRY * stride;
+	const struct setup setup = { .vcpus = 2 };
+	pthread_barrier_t barrier;
+	struct runner runner[2];
+	unsigned int round, i;
+	uint64_t *entry;
+
+	(void)attack;
+	start_with(&setup);
+	entry = machine_entry(&vm, va, 4);
+	machine_map(&vm, va, SCRATCH, PTE_P);
+	for (i = 1; i < NR_ENTRIES; i++)
+		entry[i] = entry[0];
+	*word_at(VA_SCRATCH) = RESULT;
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (round = 0; round < 50; round++) {
+		uint32_t id = victim.arg.id;
+
+		for (i = 0; i < 2; i++) {
+			struct kvm_regs regs;
+
+			call_text(&vm.vcpu[i], text_sum, STACK(i), va, stride);
+			regs = vcpu_regs(&vm.vcpu[i]);
+			regs.rcx = NR_ENTRIES;
+			vcpu_set_regs(&vm.vcpu[i], &regs);
+			run_beside(&runner[i], &vm.vcpu[i], &barrier);
+		}
+		for (i = 0; i < 2; i++)
+			wait_for(&runner[i]);
+		for (i = 0; i < 2; i++) {
+			expect_equal("exit reason", runner[i].reason, KVM_EXIT_HLT);
+			expect_equal("RIP", vcpu_regs(&vm.vcpu[i]).rip,
+				     kernel_va(kernel_halt) + 1);
+			expect_equal("sum", vcpu_regs(&vm.vcpu[i]).rax, NR_ENTRIES * RESULT);
+		}
+		must(ioctl(vm.vm, KVM_GM_UNSEAL, &id), "KVM_GM_UNSEAL");
+		prepare(&victim, 0, &setup);
+		seal(&victim);
+	}
+}
+
 /* --- userspace changes things while both vCPUs call --------------------------------------- */
 
 static void churn_dirty_logging(unsigned int round)
@@ -384,6 +433,8 @@ const struct attack race_attacks[] = {
 	{ "race-pt", 6, "the text remapped in a loop at the last level during calls: no effect",
 	  tables_change, &(const int){ 1 } },
 	{ "race-pd", 6, "the same at level 2: no effect", tables_change, &(const int){ 2 } },
+	{ "race-miss", 6, "two vCPUs miss the same entries of the tables at once: no fault",
+	  two_miss_one, NULL },
 	CHURN("dirty-logging", "dirty logging switched on and off", churn_dirty_logging, 40),
 	CHURN("memory", "the memory under the module discarded and filled", churn_memory, 40),
 	CHURN("slot", "the slot under the module deleted and created", churn_slot, 20),

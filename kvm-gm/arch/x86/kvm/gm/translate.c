@@ -16,6 +16,8 @@
 #include "gm/gm.h"
 #include "mmu.h"
 
+#define GM_LEVELS	4
+
 #define GM_ENTRY_TABLE	(PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_ACCESSED_MASK)
 #define GM_ENTRY_PAGE	(GM_ENTRY_TABLE | PT_DIRTY_MASK)
 #define GM_ENTRY_ADDR	GENMASK_ULL(51, PAGE_SHIFT)
@@ -64,7 +66,7 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
 	struct gm_table *table = &seal->tables[0];
 	int level;
 
-	for (level = 4; level > 1; level--) {
+	for (level = GM_LEVELS; level > 1; level--) {
 		struct gm_table *next = gm_find_table(seal, va, level - 1);
 		unsigned int i = gm_index(va, level);
 
@@ -148,7 +150,7 @@ int gm_build_tables(struct gm_seal *seal)
 	if (r)
 		return r;
 
-	root = gm_new_table(seal, 0, 4);
+	root = gm_new_table(seal, 0, GM_LEVELS);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 
@@ -170,22 +172,27 @@ void gm_free_tables(struct gm_seal *seal)
 	seal->nr_tables = 0;
 }
 
-/* The entry for @va at @level in the guest's own tables; 0 if there is none. */
-static u64 gm_guest_entry(struct kvm_vcpu *vcpu, u64 va, int level)
+/*
+ * The guest's own translation of @va: @entries by level, 0 where there is none.
+ * True if it leads to a page.
+ */
+static bool gm_walk_guest(struct kvm_vcpu *vcpu, u64 va, u64 entries[GM_LEVELS + 1])
 {
 	u64 entry = vcpu->arch.gm.guest_cr3;
-	int l;
+	int level;
 
-	for (l = 4; l >= level; l--) {
-		gpa_t gpa = (entry & GM_ENTRY_ADDR) + gm_index(va, l) * sizeof(u64);
+	memset(entries, 0, sizeof(entries[0]) * (GM_LEVELS + 1));
+	for (level = GM_LEVELS; level; level--) {
+		gpa_t gpa = (entry & GM_ENTRY_ADDR) + gm_index(va, level) * sizeof(u64);
 
 		if (kvm_vcpu_read_guest(vcpu, gpa, &entry, sizeof(entry)) ||
 		    !(entry & PT_PRESENT_MASK))
-			return 0;
-		if (l > level && (entry & PT_PAGE_SIZE_MASK))
-			return 0;
+			return false;
+		entries[level] = entry;
+		if (level > 1 && (entry & PT_PAGE_SIZE_MASK))
+			return true;
 	}
-	return entry;
+	return true;
 }
 
 static void gm_give_back(struct gm_seal *seal)
@@ -206,9 +213,12 @@ static u64 gm_epoch(struct gm_seal *seal)
 	return sum;
 }
 
-/* The guest's @entry, read at @epoch, for KVM's @to at @level: is it news? */
+/*
+ * The guest's @entry, read at @epoch, for KVM's @to at @level: is it news? If it
+ * is there already, @late tells whether it was not when the CPU looked.
+ */
 static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level, u64 epoch,
-			    u32 error_code)
+			    bool late)
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 
@@ -219,11 +229,9 @@ static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level
 	if (level < 3 && gm_epoch(seal) != epoch)
 		return true;
 	if (!((READ_ONCE(*to) ^ entry) & ~GM_ENTRY_STATUS)) {
-		/* If there was none for the CPU, another vCPU has just put it there. */
-		if (level > 1 || error_code & PFERR_PRESENT_MASK)
-			return false;
-		kvm_x86_call(flush_tlb_guest)(vcpu);
-		return true;
+		if (late)
+			kvm_x86_call(flush_tlb_guest)(vcpu);
+		return late;
 	}
 
 	if (level < 3 && !READ_ONCE(*to)) {
@@ -244,16 +252,15 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	struct gm_table *table = &seal->tables[0];
-	u64 entry, epoch = gm_epoch(seal);
-	unsigned int i;
-	bool again;
+	u64 entries[GM_LEVELS + 1], epoch = gm_epoch(seal);
+	bool again, late;
 	int level;
 
 	/* Modules reach user memory through the kernel, never by themselves. */
 	if (va >> 47 != 0x1ffff)
 		return false;
 
-	for (level = 4; test_bit(gm_index(va, level), table->frozen); level--) {
+	for (level = GM_LEVELS; test_bit(gm_index(va, level), table->frozen); level--) {
 		if (level == 1)
 			return false;
 		table = gm_find_table(seal, va, level - 1);
@@ -261,13 +268,14 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 			return false;
 	}
 
-	i = gm_index(va, level);
-	entry = gm_guest_entry(vcpu, va, level);
-	if (!entry)
+	/* What leads to a page for KVM and did not for the CPU: another vCPU was here. */
+	late = gm_walk_guest(vcpu, va, entries) && !(error_code & PFERR_PRESENT_MASK);
+	if (!entries[level])
 		return false;
 
 	raw_spin_lock(&seal->table_lock);
-	again = gm_follow_entry(vcpu, &table->entries[i], entry, level, epoch, error_code);
+	again = gm_follow_entry(vcpu, &table->entries[gm_index(va, level)], entries[level],
+				level, epoch, late);
 	raw_spin_unlock(&seal->table_lock);
 	return again;
 }
