@@ -24,7 +24,8 @@ extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], k
 extern const char text_null[], text_jump[], text_args[], text_identity[], out[];
 extern const char out_indirect[], out_args[], out_return[], out_fpu_begin[], out_fpu_end[];
 extern const char out_asm[], out_noreturn[], text_out_window_first[], text_out_window_second[];
-extern const char text_out_window_return[], text_read_private[], text_read_constant[];
+extern const char text_out_window_return[], text_out_read_return[], text_read_private[];
+extern const char text_read_constant[];
 extern const char text_count[], text_write_private[];
 
 /* --- the scene -------------------------------------------------------------- */
@@ -90,6 +91,9 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 				.ret = text + (returns[i] - victim_text),
 				.size = 80, .window = 16, .window_len = 32,
 			};
+		module->frames[i++] = (struct kvm_gm_frame) {
+			.ret = text + (text_out_read_return - victim_text), .size = 8,
+		};
 		module->arg.nr_frames = i;
 	}
 	/* The guest's loader left its own copy: of no use to anybody. */

@@ -16,6 +16,7 @@
 
 extern const char kernel_write[], text_read[], text_write[], text_out[], text_out_window[];
 extern const char text_out_window_twice[], text_write_private[], text_read_private[];
+extern const char text_out_read[];
 extern const char text_write_constant[], text_write_text[], kernel_callee[];
 
 static void refused_write(const struct attack *attack)
@@ -213,6 +214,39 @@ static void too_many_outer(const struct attack *attack)
 	}
 }
 
+/* One more begins above all that wait: it is not looked at, and nobody joins them. */
+static void outgrown(const struct attack *attack)
+{
+	const unsigned int last = KVM_GM_MAX_OUTER + 1;
+	unsigned int i;
+	uint64_t above;
+
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .activations = KVM_GM_MAX_OUTER + 3 });
+	above = window_va() + last * STACK_PAGES * PAGE;
+	for (i = 1; i < last; i++) {
+		call_text(cpu, text_out_window, CALLBACK(i), 0, 0);
+		expect_out_call(cpu, CALLBACK(i));
+	}
+	call_text(cpu, text_out_read, CALLBACK(last), above, 0);
+	expect_out_call(cpu, CALLBACK(last));
+	/* The second above the first, which ends and begins anew below that. */
+	call_text(cpu, text_out_window, CALLBACK(0), 0, 0);
+	expect_equal("the window's address", expect_out_call(cpu, CALLBACK(0)).rdi, above);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(1));
+	expect_equal("sum", expect_return(cpu), 4 * SECRET(1));
+	call_text(cpu, text_out_window, CALLBACK(1), 0, 0);
+	expect_out_call(cpu, CALLBACK(1));
+	kernel_stores(cpu, above, 7);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
+
+	call_text(cpu, text_read, CALLBACK(last + 1), above, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_JUMP, gate_va(GATE_JUMP),
+			 CALLBACK(last + 1), .module = &victim);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(last));
+	expect_equal("what the last reads", expect_return(cpu), SECRET(1));
+}
+
 /* The kernel may write at any time, also while the thread is inside: that is kept. */
 static void window_written_meanwhile(const struct attack *attack)
 {
@@ -314,6 +348,8 @@ const struct attack data_attacks[] = {
 	  window_of_outer, NULL },
 	{ "too-deep", 7, "callbacks of callbacks, each with objects that wait: limit",
 	  too_many_outer, NULL },
+	{ "outgrown", 7, "as many callbacks as may be, and another above: not seen; then limit",
+	  outgrown, NULL },
 	{ "window-meanwhile", 5, "a write to a window while the thread is inside: kept",
 	  window_written_meanwhile, NULL },
 	{ "unknown-frame", 5, "a call out from a frame that the image does not know: frame",

@@ -309,6 +309,17 @@ text_out_window_return:
 	pop %rbx
 	ret
 
+	.globl text_out_read
+text_out_read:				/* RSI is read after the call out */
+	push %rbx
+	mov %rsi,%rbx
+	call out
+	.globl text_out_read_return
+text_out_read_return:
+	mov (%rbx),%rax
+	pop %rbx
+	ret
+
 	.globl text_vectors
 text_vectors:				/* an SIMD register over a call out, and events */
 	push $SECRET(0)

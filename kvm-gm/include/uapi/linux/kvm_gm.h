@@ -38,17 +38,19 @@
  */
 #define KVM_GM_HC_SEAL		0x676d0001
 
-/* Limits. All are checked; exceeding one is -E2BIG. */
+/* Limits of what is sealed. All are checked; exceeding one is -E2BIG. */
 #define KVM_GM_MAX_SEALS	31	/* views 1..31; view 0 is the guest */
 #define KVM_GM_MAX_REGIONS	64
 #define KVM_GM_MAX_PAGES	4096	/* over all regions of one module */
 #define KVM_GM_MAX_GATES	16384
 #define KVM_GM_MAX_FRAMES	65536
-#define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack */
 #define KVM_GM_MAX_STACK_WORDS	32	/* arguments on the stack, of one gate */
-/* Activations that wait with shared objects on one guest stack; then V_LIMIT. */
-#define KVM_GM_MAX_OUTER	16
 #define KVM_GM_NAME_LEN		64	/* with the terminating NUL */
+
+/* Limits of a module at work; exceeding one is a violation. */
+#define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack: V_FRAME */
+#define KVM_GM_MAX_OUTER	16	/* waiting activations with shared objects on one
+					   guest stack, above the last: V_LIMIT */
 
 /*
  * What a region (a page-aligned run of guest virtual addresses) holds, and so

@@ -108,6 +108,15 @@ static void gm_lose(struct gm_seal *seal, struct gm_activation *act)
 	WRITE_ONCE(act->state, GM_ACT_LOST);
 }
 
+/* The activation that waits further up on the guest stack of @act, if it still does. */
+struct gm_activation *gm_outer(struct gm_activation *act)
+{
+	struct gm_activation *outer = act->outer;
+
+	return outer && outer->state == GM_ACT_OUT && outer->out_sp == act->outer_sp ?
+	       outer : NULL;
+}
+
 /*
  * The activation, if any, from which the guest came to call in with @act: its
  * out-call is the nearest further up on the stack. A guest that lies about this
@@ -117,6 +126,7 @@ static void gm_lose(struct gm_seal *seal, struct gm_activation *act)
 static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
 {
 	struct gm_activation *other;
+	int nr = 0;
 
 	hlist_for_each_entry(other, &seal->waiting, waiting) {
 		if (other->out_sp <= act->guest_sp ||
@@ -125,9 +135,10 @@ static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *a
 			continue;
 		act->outer = other;
 		act->outer_sp = other->out_sp;
-		act->depth = other->outer ? other->depth + 1 : 1;
 	}
-	return !act->outer || act->depth <= KVM_GM_MAX_OUTER;
+	for (other = gm_outer(act); other && nr <= KVM_GM_MAX_OUTER; other = gm_outer(other))
+		nr++;
+	return nr <= KVM_GM_MAX_OUTER;
 }
 
 /*

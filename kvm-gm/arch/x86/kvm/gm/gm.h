@@ -112,7 +112,6 @@ struct gm_activation {
 	struct hlist_node waiting;	/* OUT, with shared objects */
 	struct gm_activation *outer;	/* waited further up on the same guest stack ... */
 	u64 outer_sp;			/* with this out_sp when this one came in, or NULL */
-	u32 depth;			/* how many are further up, if any */
 	enum gm_activation_state state;
 	u32 gate;		/* the in-call gate's index */
 	u64 guest_sp;		/* at the in-call; [guest_sp] is the return address */
@@ -249,6 +248,7 @@ void gm_free_activations(struct gm_seal *seal);
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp);
 void gm_end_activation(struct gm_seal *seal, struct gm_activation *act);
 void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act);
+struct gm_activation *gm_outer(struct gm_activation *act);
 void gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
 void gm_publish_event(struct gm_seal *seal, struct gm_activation *act);
 struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast);

@@ -185,14 +185,10 @@ void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act, gm_window_fn fn)
 {
 	u32 nr = KVM_GM_MAX_OUTER;
-	u64 sp = act->outer_sp;
 
 	raw_spin_lock(&seal->act_lock);
-	for (act = act->outer; act && act->state == GM_ACT_OUT && act->out_sp == sp && nr--;
-	     act = act->outer) {
+	for (act = gm_outer(act); act && nr--; act = gm_outer(act))
 		gm_walk_windows(seal, act, act->regs[VCPU_REGS_RSP], fn);
-		sp = act->outer_sp;
-	}
 	raw_spin_unlock(&seal->act_lock);
 }
 
