@@ -4,6 +4,7 @@
 Every wait has a timeout, and ends early when the outer machine is gone.
 """
 
+import contextlib
 import json
 import re
 import select
@@ -60,11 +61,14 @@ class Channel:
         return True
 
     def drain(self):
-        while self.pump(0):
-            pass
+        """Take in all that has arrived, also from a machine that has gone since."""
+        with contextlib.suppress(RigError):
+            while self.pump(0):
+                pass
 
     def clear(self):
-        self.drain()
+        while self.pump(0):
+            pass
         self.pending = b""
 
     def send(self, data, timeout=10):
