@@ -129,7 +129,12 @@ class Verdicts:
 
     def judge(self, mutant):
         began = time.monotonic()
-        build(mutant)
+        try:
+            build(mutant)
+        except RigError as error:
+            self.survived.append(mutant.name)
+            print(f"UNBUILT   {mutant.name} ({mutant.invariant}): {error}", flush=True)
+            return
         output, failed = attempt(self.session, self.cases[mutant.test])
         self.session.drop_outer()
         killed = failed and re.search(mutant.fails, reason(output))
