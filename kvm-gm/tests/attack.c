@@ -24,7 +24,8 @@ extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], k
 extern const char text_null[], text_jump[], text_args[], text_identity[], out[];
 extern const char out_indirect[], out_args[], out_return[], out_fpu_begin[], out_fpu_end[];
 extern const char out_asm[], out_noreturn[], text_out_window_first[], text_out_window_second[];
-extern const char text_out_window_return[], text_out_read_return[], text_read_private[];
+extern const char text_out_window_spun[], text_out_window_return[], text_out_read_return[];
+extern const char text_out_large_return[], text_read_private[];
 extern const char text_read_constant[];
 extern const char text_count[], text_write_private[];
 
@@ -83,7 +84,8 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 	module->arg.policy = setup->policy;
 	if (setup->window) {
 		const char *const returns[] = {
-			text_out_window_first, text_out_window_second, text_out_window_return,
+			text_out_window_first, text_out_window_second, text_out_window_spun,
+			text_out_window_return,
 		};
 
 		for (i = 0; i < sizeof(returns) / sizeof(returns[0]); i++)
@@ -93,6 +95,10 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 			};
 		module->frames[i++] = (struct kvm_gm_frame) {
 			.ret = text + (text_out_read_return - victim_text), .size = 8,
+		};
+		module->frames[i++] = (struct kvm_gm_frame) {
+			.ret = text + (text_out_large_return - victim_text),
+			.size = 0x808, .window_len = 0x800,
 		};
 		module->arg.nr_frames = i;
 	}

@@ -16,7 +16,7 @@
 
 extern const char kernel_write[], text_read[], text_write[], text_out[], text_out_window[];
 extern const char text_out_window_twice[], text_write_private[], text_read_private[];
-extern const char text_out_read[];
+extern const char text_out_read[], text_out_large[], text_out_window_spin[];
 extern const char text_write_constant[], text_write_text[], kernel_callee[];
 
 static void refused_write(const struct attack *attack)
@@ -214,6 +214,46 @@ static void too_many_outer(const struct attack *attack)
 	}
 }
 
+/* Nor more than a guest stack holds of them: each has 2 KiB here. */
+static void too_large_outer(const struct attack *attack)
+{
+	const unsigned int most = KVM_GM_MAX_OUTER_BYTES / 0x800;
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .activations = most + 3 });
+	for (i = 0; i <= most; i++) {
+		call_text(cpu, text_out_large, CALLBACK(i), 1, 0);
+		expect_out_call(cpu, CALLBACK(i));
+	}
+	call_text(cpu, text_out_window, CALLBACK(i), 0, 0);
+	expect_violation(cpu, KVM_GM_V_LIMIT, GATE_JUMP, gate_va(GATE_JUMP), CALLBACK(i),
+			 .module = &victim);
+	while (i--) {
+		kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(i));
+		expect_equal("result", expect_return(cpu), 1);
+	}
+}
+
+/* Who waited has gone on, on another vCPU: its frames are its own. */
+static void outer_goes_on(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .vcpus = 2 });
+	call_text(cpu, text_out_window_spin, CALLBACK(0), VA_SCRATCH, 0);
+	expect_out_call(cpu, CALLBACK(0));
+	call_text(cpu, text_out_window, CALLBACK(1), 0, 0);
+	expect_out_call(cpu, CALLBACK(1));
+	kernel_at(cpu2, gate_va(GATE_IN_RETURN), CALLBACK(0));
+	run_until_inside(cpu2);
+	kernel_stores(cpu, window_va(), 7);
+	expect_halt(cpu, kernel_va(kernel_write) + 3);
+	kernel_at(cpu, gate_va(GATE_IN_RETURN), CALLBACK(1));
+	expect_equal("sum of the inner", expect_return(cpu), 4 * SECRET(1));
+	*word_at(VA_SCRATCH) = 1;
+	expect_equal("sum of the outer", expect_return(cpu2), 4 * SECRET(1));
+}
+
 /* One more begins above all that wait: it is not looked at, and nobody joins them. */
 static void outgrown(const struct attack *attack)
 {
@@ -348,6 +388,10 @@ const struct attack data_attacks[] = {
 	  window_of_outer, NULL },
 	{ "too-deep", 7, "callbacks of callbacks, each with objects that wait: limit",
 	  too_many_outer, NULL },
+	{ "too-large", 7, "the same with fewer that have large objects: limit",
+	  too_large_outer, NULL },
+	{ "outer-goes-on", 3, "a callback returns, its caller is inside: its frames are left alone",
+	  outer_goes_on, NULL },
 	{ "outgrown", 7, "as many callbacks as may be, and another above: not seen; then limit",
 	  outgrown, NULL },
 	{ "window-meanwhile", 5, "a write to a window while the thread is inside: kept",

@@ -285,6 +285,19 @@ text_out_window_first:
 text_out_window_second:
 	jmp 1f
 
+	.globl text_out_window_spin
+text_out_window_spin:			/* after the call out, until (RSI) is set */
+	push %rbx
+	mov %rsi,%rbx
+	window_frame
+	call out
+	.globl text_out_window_spun
+text_out_window_spun:
+	pause
+	cmpq $0,(%rbx)
+	je text_out_window_spun
+	jmp 1f
+
 	.globl text_out_window
 text_out_window:
 	push %rbx
@@ -319,6 +332,38 @@ text_out_read_return:
 	mov (%rbx),%rax
 	pop %rbx
 	ret
+
+	.globl text_out_large
+text_out_large:				/* with 2 KiB shared, RSI times */
+	push %rbx
+	mov %rsi,%rbx
+	sub $0x800,%rsp
+1:	mov %rsp,%rdi
+	call out
+	.globl text_out_large_return
+text_out_large_return:
+	dec %rbx
+	jnz 1b
+	mov $1,%eax
+	add $0x800,%rsp
+	pop %rbx
+	ret
+
+	.globl text_store
+text_store:				/* counts to (RDX) until (RSI) is set; 0 if that was changed */
+	xor %ecx,%ecx
+	xor %eax,%eax
+1:	inc %rcx
+	mov %rcx,(%rdx)
+	mov $2000,%edi
+2:	cmp %rcx,(%rdx)
+	jne 3f
+	dec %edi
+	jnz 2b
+	cmpq $0,(%rsi)
+	je 1b
+	mov $1,%eax
+3:	ret
 
 	.globl text_vectors
 text_vectors:				/* an SIMD register over a call out, and events */

@@ -16,7 +16,8 @@
 #define FORGED_PAGE	(SCRATCH + 0x20000)
 #define CALLS		2000
 
-extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[], text_sum[];
+extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[], text_sum[],
+	text_out_large[], text_store[];
 
 /* --- a vCPU in a thread of its own ------------------------------------------------- */
 
@@ -251,6 +252,30 @@ static void two_miss_one(const struct attack *attack)
 	}
 }
 
+/* --- who writes to an object that another thread shares -------------------------------- */
+
+/* One goes out and comes in all the time, the other writes to the first's object. */
+static void one_stores_two_share(const struct attack *attack)
+{
+	uint64_t object;
+	struct runner runner;
+	unsigned int round;
+
+	(void)attack;
+	start_with(&(struct setup) { .window = true, .vcpus = 2 });
+	call_text(cpu, text_out_large, SP, CALLS, 0);
+	object = expect_out_call(cpu, SP).rdi;
+	call_text(cpu2, text_store, STACK(1), VA_SCRATCH, object);
+	run_beside(&runner, cpu2, NULL);
+	for (round = 1; round < CALLS; round++)
+		expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
+	*word_at(VA_SCRATCH) = 1;
+	wait_for(&runner);
+	expect_equal("exit reason", runner.reason, KVM_EXIT_HLT);
+	expect_equal("what was stored stays", vcpu_regs(cpu2).rax, 1);
+	expect_equal("result", expect_return(cpu), 1);
+}
+
 /* --- userspace changes things while both vCPUs call --------------------------------------- */
 
 static void churn_dirty_logging(unsigned int round)
@@ -435,6 +460,8 @@ const struct attack race_attacks[] = {
 	{ "race-pd", 6, "the same at level 2: no effect", tables_change, &(const int){ 2 } },
 	{ "race-miss", 6, "two vCPUs miss the same entries of the tables at once: no fault",
 	  two_miss_one, NULL },
+	{ "race-store", 5, "a store to an object while it is shared by its owner's calls: kept",
+	  one_stores_two_share, NULL },
 	CHURN("dirty-logging", "dirty logging switched on and off", churn_dirty_logging, 40),
 	CHURN("memory", "the memory under the module discarded and filled", churn_memory, 40),
 	CHURN("slot", "the slot under the module deleted and created", churn_slot, 20),

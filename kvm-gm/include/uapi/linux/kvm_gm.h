@@ -49,8 +49,9 @@
 
 /* Limits of a module at work; exceeding one is a violation. */
 #define KVM_GM_MAX_DEPTH	64	/* call frames on one private stack: V_FRAME */
-#define KVM_GM_MAX_OUTER	16	/* waiting activations with shared objects on one
-					   guest stack, above the last: V_LIMIT */
+/* What waits with shared objects on one guest stack, above the last in-call: V_LIMIT. */
+#define KVM_GM_MAX_OUTER	16	/* activations */
+#define KVM_GM_MAX_OUTER_BYTES	16384	/* of their windows: as large as the stack itself */
 
 /*
  * What a region (a page-aligned run of guest virtual addresses) holds, and so
@@ -117,7 +118,7 @@ enum kvm_gm_violation {
 	KVM_GM_V_RETURN		= 5,	/* in-return with no such activation */
 	KVM_GM_V_RESUME		= 6,	/* resume with no such activation */
 	KVM_GM_V_ENVIRONMENT	= 7,	/* insane state at an entry; addr = offending value */
-	KVM_GM_V_LIMIT		= 8,	/* no activation left; inside: stack overflow */
+	KVM_GM_V_LIMIT		= 8,	/* no activation left, MAX_OUTER; inside: stack overflow */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
 	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
@@ -133,7 +134,7 @@ enum kvm_gm_violation {
  */
 enum kvm_gm_policy {
 	KVM_GM_POLICY_INJECT	= 0,	/* #GP(0) where the vCPU now stands */
-	KVM_GM_POLICY_STOP	= 1,	/* nothing: if userspace goes on, it happens again */
+	KVM_GM_POLICY_STOP	= 1,	/* nothing: if userspace goes on, it is as RIP has it */
 	KVM_GM_POLICY_QUARANTINE = 2,	/* INJECT; all leave the module, nobody enters */
 };
 

@@ -26,7 +26,11 @@ int gm_alloc_activations(struct gm_seal *seal)
 				     GFP_KERNEL_ACCOUNT);
 	seal->by_out_sp = kvcalloc(1 << seal->act_bits, sizeof(*seal->by_out_sp),
 				   GFP_KERNEL_ACCOUNT);
-	if (!seal->acts || !seal->by_guest_sp || !seal->by_out_sp)
+	if (seal->has_windows)
+		seal->waiting = kvcalloc(1 << seal->act_bits, sizeof(*seal->waiting),
+					 GFP_KERNEL_ACCOUNT);
+	if (!seal->acts || !seal->by_guest_sp || !seal->by_out_sp ||
+	    (seal->has_windows && !seal->waiting))
 		return -ENOMEM;
 
 	for (i = seal->nr_acts; i--; ) {
@@ -63,6 +67,7 @@ void gm_free_activations(struct gm_seal *seal)
 	}
 	kvfree(seal->by_guest_sp);
 	kvfree(seal->by_out_sp);
+	kvfree(seal->waiting);
 	kvfree_sensitive(seal->acts, seal->nr_acts * sizeof(*seal->acts));
 }
 
@@ -74,6 +79,13 @@ static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)
 static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
 {
 	return &seal->by_out_sp[gm_hash(sp, seal->hash_key, seal->act_bits)];
+}
+
+/* Those that wait on one guest stack share a bucket. */
+static struct hlist_head *gm_waiting_bucket(struct gm_seal *seal, u64 sp)
+{
+	return &seal->waiting[gm_hash(sp >> GM_GUEST_STACK_SHIFT, seal->hash_key,
+				      seal->act_bits)];
 }
 
 static __always_inline struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
@@ -120,15 +132,15 @@ struct gm_activation *gm_outer(struct gm_activation *act)
 /*
  * The activation, if any, from which the guest came to call in with @act: its
  * out-call is the nearest further up on the stack. A guest that lies about this
- * has objects shared that may be at any time. False: there are too many; all of
- * their windows are looked at whenever @act crosses the border.
+ * has objects shared that may be at any time. False: there are too many, or with
+ * too much; all of it is looked at whenever @act calls, returns or is returned to.
  */
 static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
 {
+	struct gm_budget budget = GM_OUTER_BUDGET;
 	struct gm_activation *other;
-	int nr = 0;
 
-	hlist_for_each_entry(other, &seal->waiting, waiting) {
+	hlist_for_each_entry(other, gm_waiting_bucket(seal, act->guest_sp), waiting) {
 		if (other->out_sp <= act->guest_sp ||
 		    (other->out_sp ^ act->guest_sp) >> GM_GUEST_STACK_SHIFT ||
 		    (act->outer && other->out_sp > act->outer_sp))
@@ -136,16 +148,17 @@ static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *a
 		act->outer = other;
 		act->outer_sp = other->out_sp;
 	}
-	for (other = gm_outer(act); other && nr <= KVM_GM_MAX_OUTER; other = gm_outer(other))
-		nr++;
-	return nr <= KVM_GM_MAX_OUTER;
+	for (other = gm_outer(act); other; other = gm_outer(other))
+		if (!gm_afford(&budget, other))
+			return false;
+	return true;
 }
 
 /*
  * For a thread that calls in at @guest_sp; the caller fills in the rest. If
  * another activation came in at the same stack pointer and is not inside, its
  * thread is gone and can never come back. Errors: -ENOSPC, there is none left;
- * -EBUSY, another vCPU is inside on that stack.
+ * -EBUSY, another vCPU is inside that came in there.
  */
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 {
@@ -167,7 +180,7 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 	}
 	act->guest_sp = guest_sp;
 	act->outer = NULL;
-	if (unlikely(!hlist_empty(&seal->waiting)) && !gm_find_outer(seal, act)) {
+	if (unlikely(seal->waiting) && !gm_find_outer(seal, act)) {
 		act = ERR_PTR(-ENOSPC);
 		goto unlock;
 	}
@@ -213,7 +226,7 @@ void gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
 		gm_lose(seal, dead);
 	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
 	if (act->shared)
-		hlist_add_head(&act->waiting, &seal->waiting);
+		hlist_add_head(&act->waiting, gm_waiting_bucket(seal, act->out_sp));
 	WRITE_ONCE(act->state, GM_ACT_OUT);
 	raw_spin_unlock(&seal->act_lock);
 }

@@ -133,6 +133,7 @@ struct gm_activation {
 	u8 *shadow;
 	unsigned long *synced;
 	bool shared;		/* any bit of synced is set */
+	u32 window_bytes;	/* OUT: of all windows of its frames */
 
 	enum gm_fpu fpu;
 	struct xregs_state *xsave;
@@ -175,8 +176,8 @@ struct gm_seal {
 	raw_spinlock_t act_lock;
 	struct gm_activation *free_acts;
 	struct hlist_head *by_guest_sp, *by_out_sp;
-	struct hlist_head waiting;
-	u32 act_bits;		/* log2 of the buckets of both */
+	struct hlist_head *waiting;	/* by guest stack, if there are windows */
+	u32 act_bits;		/* log2 of the buckets of each */
 	u64 hash_key;		/* as in struct gm */
 
 	raw_spinlock_t table_lock;	/* entries that follow the guest's */
@@ -248,11 +249,27 @@ void gm_free_activations(struct gm_seal *seal);
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp);
 void gm_end_activation(struct gm_seal *seal, struct gm_activation *act);
 void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act);
-struct gm_activation *gm_outer(struct gm_activation *act);
 void gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
 void gm_publish_event(struct gm_seal *seal, struct gm_activation *act);
 struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast);
 struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fast);
+
+struct gm_activation *gm_outer(struct gm_activation *act);
+
+/* How much of what waits above an activation its crossings look at. */
+struct gm_budget {
+	int nr;
+	int bytes;
+};
+
+#define GM_OUTER_BUDGET	{ .nr = KVM_GM_MAX_OUTER, .bytes = KVM_GM_MAX_OUTER_BYTES }
+
+static inline bool gm_afford(struct gm_budget *budget, const struct gm_activation *act)
+{
+	budget->nr--;
+	budget->bytes -= act->window_bytes;
+	return budget->nr >= 0 && budget->bytes >= 0;
+}
 
 /* view.c */
 void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,

@@ -80,12 +80,15 @@ static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u3
 		struct gm_span span = gm_span(seal, va, len);
 		u32 i;
 
-		for (i = 0; i < span.len; i++)
-			if (!test_bit(at + i, act->synced) ||
-			    act->shadow[at + i] != span.private[i])
-				WRITE_ONCE(span.mirror[i], span.private[i]);
+		/* Other threads of the module may be writing here. */
+		for (i = 0; i < span.len; i++) {
+			u8 byte = READ_ONCE(span.private[i]);
 
-		memcpy(&act->shadow[at], span.private, span.len);
+			if (test_bit(at + i, act->synced) && act->shadow[at + i] == byte)
+				continue;
+			WRITE_ONCE(span.mirror[i], byte);
+			act->shadow[at + i] = byte;
+		}
 		bitmap_set(act->synced, at, span.len);
 		va += span.len;
 		at += span.len;
@@ -127,46 +130,53 @@ typedef void (*gm_window_fn)(struct gm_seal *seal, struct gm_activation *act,
 
 /*
  * Call @fn for the window of every live frame of @act, the innermost first.
- * @sp is at the innermost return address. False: there is a return address
- * that the image does not know, or no end within the stack.
+ * @sp is at the innermost return address. Returns how many bytes the windows
+ * have, or -EINVAL: there is a return address that the image does not know, or no
+ * end within the stack.
  */
-static bool gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
+static int gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
 			    gm_window_fn fn)
 {
 	u64 last = seal->gates[seal->out_return].insn;
 	u64 floor = act->stack_top - seal->stack_size + PAGE_SIZE;
-	int depth;
+	int depth, bytes = 0;
 
 	for (depth = 0; depth < KVM_GM_MAX_DEPTH; depth++) {
 		struct kvm_gm_frame *frame;
 		u64 *ret;
 
 		if (sp < floor || sp >= act->top_sp)
-			return false;
+			return -EINVAL;
 		ret = gm_stack_word(seal, sp);
 		if (!ret)
-			return false;
+			return -EINVAL;
 		if (*ret == last)
-			return sp + 8 == act->top_sp;
+			return sp + 8 == act->top_sp ? bytes : -EINVAL;
 
 		frame = gm_find_frame(seal, *ret);
 		if (!frame)
-			return false;
+			return -EINVAL;
 
 		sp += 8;
 		if (frame->size > act->top_sp - sp)
-			return false;
+			return -EINVAL;
 		if (frame->window_len)
 			fn(seal, act, sp + frame->window, frame->window_len);
+		bytes += frame->window_len;
 		sp += frame->size;
 	}
-	return false;
+	return -EINVAL;
 }
 
 /* At an out-call with the private stack pointer @sp, of a module with windows. */
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	return gm_walk_windows(seal, act, sp, gm_share);
+	int bytes = gm_walk_windows(seal, act, sp, gm_share);
+
+	if (bytes < 0)
+		return false;
+	act->window_bytes = bytes;
+	return true;
 }
 
 /* At the in-return from it, with the same @sp: the same frames are there. */
@@ -184,10 +194,10 @@ void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
  */
 static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act, gm_window_fn fn)
 {
-	u32 nr = KVM_GM_MAX_OUTER;
+	struct gm_budget budget = GM_OUTER_BUDGET;
 
 	raw_spin_lock(&seal->act_lock);
-	for (act = gm_outer(act); act && nr--; act = gm_outer(act))
+	for (act = gm_outer(act); act && gm_afford(&budget, act); act = gm_outer(act))
 		gm_walk_windows(seal, act, act->regs[VCPU_REGS_RSP], fn);
 	raw_spin_unlock(&seal->act_lock);
 }

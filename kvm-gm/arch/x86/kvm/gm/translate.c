@@ -240,6 +240,10 @@ static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level
 		seal->borrowed[seal->nr_borrowed++] = to;
 	}
 	WRITE_ONCE(*to, entry);
+	/* Whoever crosses after this sees that there is something to give back. */
+	smp_mb();
+	if (level < 3 && gm_epoch(seal) != epoch)
+		gm_give_back(seal);
 	kvm_x86_call(flush_tlb_guest)(vcpu);
 	return true;
 }
