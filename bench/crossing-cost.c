@@ -5,13 +5,15 @@
  * lines each, sealed by hand. Both sides read the TSC next to their end of each
  * crossing. Under QEMU's -icount one TSC tick is one instruction.
  *
- *	crossing-cost [-m MODULES] [-a ACTIVATIONS] [-c VCPUS]
+ *	crossing-cost [-w] [-m MODULES] [-a ACTIVATIONS] [-c VCPUS]
  *
  * The last of MODULES modules is used, while ACTIVATIONS other threads are in
  * out-calls of it, which VCPUS vCPUs have made. Prints a line for each sample:
- * in-call, out-return, out-call, in-return.
+ * in-call, out-return, out-call, in-return. With -w it says "ready", waits for
+ * SIGUSR1, and takes a few samples only, for somebody who looks on.
  */
 #include <err.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include "machine.h"
 
 #define SAMPLES		500
+#define FEW_SAMPLES	4
 #define WARM_UP		50
 
 /* Guest physical. */
@@ -199,13 +202,16 @@ static unsigned int number(const char *text, unsigned int least, unsigned int mo
 
 int main(int argc, char **argv)
 {
-	unsigned int modules = 1, parked = 0, vcpus = 1, i, first = 0;
+	unsigned int modules = 1, parked = 0, vcpus = 1, samples = SAMPLES, i, first = 0;
 	struct machine m;
 	int option;
 	uint64_t va;
 
-	while ((option = getopt(argc, argv, "m:a:c:")) != -1) {
+	while ((option = getopt(argc, argv, "wm:a:c:")) != -1) {
 		switch (option) {
+		case 'w':
+			samples = FEW_SAMPLES;
+			break;
 		case 'm':
 			modules = number(optarg, 1, KVM_GM_MAX_SEALS);
 			break;
@@ -216,7 +222,7 @@ int main(int argc, char **argv)
 			vcpus = number(optarg, 1, MAX_VCPUS);
 			break;
 		default:
-			errx(2, "usage: %s [-m MODULES] [-a ACTIVATIONS] [-c VCPUS]", argv[0]);
+			errx(2, "usage: %s [-w] [-m MODULES] [-a ACTIVATIONS] [-c VCPUS]", argv[0]);
 		}
 	}
 
@@ -242,11 +248,22 @@ int main(int argc, char **argv)
 			});
 	}
 
+	if (samples == FEW_SAMPLES) {
+		sigset_t signals;
+		int which;
+
+		sigemptyset(&signals);
+		sigaddset(&signals, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &signals, NULL);
+		puts("ready");
+		fflush(stdout);
+		sigwait(&signals, &which);
+	}
 	run(&m.vcpu[0], (struct kvm_regs) {
 		.rip = kernel_va(kernel), .rsp = VA_DIRECT + STACKS + STACK,
-		.rbx = VA_DIRECT + RESULTS, .rbp = SAMPLES + WARM_UP, .r14 = va,
+		.rbx = VA_DIRECT + RESULTS, .rbp = samples + WARM_UP, .r14 = va,
 	});
-	for (i = WARM_UP; i < WARM_UP + SAMPLES; i++) {
+	for (i = WARM_UP; i < WARM_UP + samples; i++) {
 		uint32_t ticks[4];
 
 		memcpy(ticks, m.memory + RESULTS + sizeof(ticks) * i, sizeof(ticks));

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from . import accel, cpio, elf, kmod
-from .channel import Channel, RigError, Shell, tail
+from .channel import Channel, Hmp, RigError, Shell, tail
 
 PR_SET_PDEATHSIG = 1
 PORTS = ("l1-shell", "l2-console", "l2-shell", "l2-hmp", "l2-qmp")
@@ -66,6 +66,10 @@ class Outer:
         self.console = Console(os.path.join(run_folder, "l1-console.log"))
         self.channels = {name: Channel(name, self.check_alive) for name in PORTS}
         self.shell = Shell(self.channels["l1-shell"])
+        self.monitor = None
+        if icount:
+            self.channels["l0-hmp"] = Channel("l0-hmp", self.check_alive)
+            self.monitor = Hmp(self.channels["l0-hmp"])
         self.modules = kmod.Modules(config.l1_modules)
         self.vendor = None
 
@@ -106,8 +110,12 @@ class Outer:
         for folder in config.qemu_data:
             command += ["-L", folder]
         for index, (name, channel) in enumerate(self.channels.items(), start=1):
-            command += ["-chardev", f"socket,id={name},fd={channel.far.fileno()}",
-                        "-device", f"virtserialport,chardev={name},name={name},nr={index}"]
+            command += ["-chardev", f"socket,id={name},fd={channel.far.fileno()}"]
+            if name == "l0-hmp":
+                command += ["-mon", f"chardev={name},mode=readline",
+                            "-dfilter", "0xffffffff80000000..0xffffffffffffffff"]
+                continue
+            command += ["-device", f"virtserialport,chardev={name},name={name},nr={index}"]
         return command
 
     def start(self, timeout=120):

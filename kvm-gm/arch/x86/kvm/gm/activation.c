@@ -73,36 +73,37 @@ void gm_free_activations(struct gm_seal *seal)
 
 static struct hlist_head *gm_guest_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_guest_sp[gm_hash(sp, seal->hash_key, seal->act_bits)];
+	return &seal->by_guest_sp[gm_hash(sp, &seal->hash, seal->act_bits)];
 }
 
 static struct hlist_head *gm_out_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->by_out_sp[gm_hash(sp, seal->hash_key, seal->act_bits)];
+	return &seal->by_out_sp[gm_hash(sp, &seal->hash, seal->act_bits)];
 }
 
 /* Those that wait on one guest stack share a bucket. */
 static struct hlist_head *gm_waiting_bucket(struct gm_seal *seal, u64 sp)
 {
-	return &seal->waiting[gm_hash(sp >> GM_GUEST_STACK_SHIFT, seal->hash_key,
-				      seal->act_bits)];
+	return &seal->waiting[gm_hash(sp >> GM_GUEST_STACK_SHIFT, &seal->hash, seal->act_bits)];
 }
 
-static __always_inline struct gm_activation *gm_find_by_guest_sp(struct gm_seal *seal, u64 sp)
+static __always_inline struct gm_activation *gm_find_by_guest_sp(struct hlist_head *bucket,
+								 u64 sp)
 {
 	struct gm_activation *act;
 
-	hlist_for_each_entry(act, gm_guest_bucket(seal, sp), by_guest_sp)
+	hlist_for_each_entry(act, bucket, by_guest_sp)
 		if (act->guest_sp == sp)
 			return act;
 	return NULL;
 }
 
-static __always_inline struct gm_activation *gm_find_by_out_sp(struct gm_seal *seal, u64 sp)
+static __always_inline struct gm_activation *gm_find_by_out_sp(struct hlist_head *bucket,
+							       u64 sp)
 {
 	struct gm_activation *act;
 
-	hlist_for_each_entry(act, gm_out_bucket(seal, sp), by_out_sp)
+	hlist_for_each_entry(act, bucket, by_out_sp)
 		if (act->out_sp == sp)
 			return act;
 	return NULL;
@@ -162,10 +163,11 @@ static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *a
  */
 struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 {
+	struct hlist_head *bucket = gm_guest_bucket(seal, guest_sp);
 	struct gm_activation *act;
 
 	raw_spin_lock(&seal->act_lock);
-	act = gm_find_by_guest_sp(seal, guest_sp);
+	act = gm_find_by_guest_sp(bucket, guest_sp);
 	if (unlikely(act)) {
 		if (act->state == GM_ACT_INSIDE) {
 			act = ERR_PTR(-EBUSY);
@@ -185,7 +187,7 @@ struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp)
 		goto unlock;
 	}
 	seal->free_acts = act->next_free;
-	hlist_add_head(&act->by_guest_sp, gm_guest_bucket(seal, guest_sp));
+	hlist_add_head(&act->by_guest_sp, bucket);
 	WRITE_ONCE(act->state, GM_ACT_INSIDE);
 unlock:
 	raw_spin_unlock(&seal->act_lock);
@@ -218,13 +220,14 @@ void gm_end_activation(struct gm_seal *seal, struct gm_activation *act)
  */
 void gm_publish_out(struct gm_seal *seal, struct gm_activation *act)
 {
+	struct hlist_head *bucket = gm_out_bucket(seal, act->out_sp);
 	struct gm_activation *dead;
 
 	raw_spin_lock(&seal->act_lock);
-	dead = gm_find_by_out_sp(seal, act->out_sp);
+	dead = gm_find_by_out_sp(bucket, act->out_sp);
 	if (unlikely(dead))
 		gm_lose(seal, dead);
-	hlist_add_head(&act->by_out_sp, gm_out_bucket(seal, act->out_sp));
+	hlist_add_head(&act->by_out_sp, bucket);
 	if (act->shared)
 		hlist_add_head(&act->waiting, gm_waiting_bucket(seal, act->out_sp));
 	WRITE_ONCE(act->state, GM_ACT_OUT);
@@ -248,7 +251,7 @@ struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast)
 	struct gm_activation *act;
 
 	raw_spin_lock(&seal->act_lock);
-	act = gm_find_by_out_sp(seal, out_sp);
+	act = gm_find_by_out_sp(gm_out_bucket(seal, out_sp), out_sp);
 	if (!act || (fast && !gm_fpu_idle(act, 0))) {
 		act = NULL;
 	} else {
@@ -266,7 +269,7 @@ struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fa
 	struct gm_activation *act;
 
 	raw_spin_lock(&seal->act_lock);
-	act = gm_find_by_guest_sp(seal, guest_sp);
+	act = gm_find_by_guest_sp(gm_guest_bucket(seal, guest_sp), guest_sp);
 	if (!act || act->state != GM_ACT_EVENT || (fast && !gm_fpu_idle(act, 0)))
 		act = NULL;
 	else

@@ -58,6 +58,17 @@ static __always_inline void gm_sanitize_rflags(struct kvm_vcpu *vcpu, u64 rflags
 	kvm_x86_call(set_rflags)(vcpu, (rflags & GM_RFLAGS_KEEP) | X86_EFLAGS_FIXED);
 }
 
+/* Out of line, what marks the two as changed would cost more than all else here. */
+static __always_inline void gm_go_on_at(struct kvm_vcpu *vcpu, u64 rip, u64 sp)
+{
+	const u32 both = BIT(VCPU_REGS_RIP) | BIT(VCPU_REGS_RSP);
+
+	vcpu->arch.regs[VCPU_REGS_RIP] = rip;
+	vcpu->arch.regs[VCPU_REGS_RSP] = sp;
+	vcpu->arch.regs_avail |= both;
+	vcpu->arch.regs_dirty |= both;
+}
+
 static void gm_save_callee_saved(struct kvm_vcpu *vcpu, u64 *to)
 {
 	const unsigned long *regs = vcpu->arch.regs;
@@ -127,7 +138,8 @@ static __always_inline bool gm_environment_ok(struct kvm_vcpu *vcpu,
 
 	/* Bit 47 and all above: the kernel half with 4-level paging. */
 	return gs >> 47 == 0x1ffff && sp >> 47 == 0x1ffff && IS_ALIGNED(sp, 8) &&
-	       !kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57) && !is_smm(vcpu) &&
+	       /* The guest never owns LA57: what KVM has of it is true. */
+	       !(vcpu->arch.cr4 & X86_CR4_LA57) && !is_smm(vcpu) &&
 	       /* Static per-CPU data is reached at GS base + at most this. */
 	       (gs >= seal->high || (gs < seal->low && seal->low - gs >= SZ_2M)) &&
 	       /* The guest pushes below, never into the module. */
@@ -139,7 +151,7 @@ static noinline u64 gm_bad_environment(struct kvm_vcpu *vcpu, struct gm_seal *se
 {
 	u64 sp = vcpu->arch.regs[VCPU_REGS_RSP];
 
-	if (kvm_is_cr4_bit_set(vcpu, X86_CR4_LA57) || is_smm(vcpu))
+	if ((vcpu->arch.cr4 & X86_CR4_LA57) || is_smm(vcpu))
 		return kvm_read_cr4(vcpu);
 	if (gs >> 47 != 0x1ffff || (gs < seal->high && (gs >= seal->low ||
 							seal->low - gs < SZ_2M)))
@@ -208,8 +220,7 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	gm_count(vcpu, seal, KVM_GM_IN_CALL);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu, rflags);
-	kvm_rsp_write(vcpu, top - 8);
-	kvm_rip_write(vcpu, gate->target);
+	gm_go_on_at(vcpu, gate->target, top - 8);
 	return 1;
 }
 
@@ -272,8 +283,7 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
 	gm_end_activation(seal, act);
 	gm_leave_view(vcpu);
-	kvm_rsp_write(vcpu, sp);
-	kvm_rip_write(vcpu, ret);
+	gm_go_on_at(vcpu, ret, sp);
 
 	if (last) {
 		r = gm_unseal_in_run(vcpu, seal, 0);
@@ -323,8 +333,7 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 	/* Inline assembly may pass RBX as well (cmpxchg16b). */
 	if (unlikely(gate_flags & KVM_GM_GATE_F_ASM))
 		vcpu->arch.regs[VCPU_REGS_RBX] = rbx;
-	kvm_rsp_write(vcpu, sp);
-	kvm_rip_write(vcpu, trampoline);
+	gm_go_on_at(vcpu, trampoline, sp);
 	vcpu->arch.regs[VCPU_REGS_R11] = target;
 	return 1;
 }
@@ -398,8 +407,7 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 	if (unlikely(act->results))
 		gm_load_registers(vcpu, act);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
-	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
-	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
+	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP]);
 	if (unlikely(seal->has_windows))
 		gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
 	if (unlikely(act->outer))
@@ -425,8 +433,7 @@ static __always_inline int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate
 	gm_fpu_show(vcpu, act);
 	gm_enter_view(vcpu, seal, act);
 	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
-	kvm_rsp_write(vcpu, act->regs[VCPU_REGS_RSP]);
-	kvm_rip_write(vcpu, act->regs[VCPU_REGS_RIP]);
+	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP]);
 	kvm_x86_call(set_rflags)(vcpu, act->rflags);
 	return 1;
 }

@@ -159,7 +159,7 @@ void gm_insert_gates(struct gm_seal *seal)
 		struct gm_gate *gate = &seal->gates[i];
 
 		hlist_add_head_rcu(&gate->node,
-				   &gm->gates[gm_hash(gate->insn, gm->hash_key,
+				   &gm->gates[gm_hash(gate->insn, &gm->hash,
 						      GM_GATE_BITS)]);
 	}
 }

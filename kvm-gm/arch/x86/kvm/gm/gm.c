@@ -55,7 +55,8 @@ int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	if (!gm)
 		return -ENOMEM;
 	xa_init(&gm->pages);
-	gm->hash_key = get_random_u64() | 1;
+	gm->hash.scatter = get_random_u64() | 1;
+	gm->hash.spread = get_random_u64() | 1;
 
 	/* Nothing is mapped but by a fault that has been checked. */
 	kvm->arch.pre_fault_allowed = false;

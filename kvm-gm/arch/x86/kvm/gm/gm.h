@@ -70,12 +70,21 @@ struct gm_gate {
 #define GM_GATE_BITS	12	/* of gm->gates, log2 of the buckets */
 
 /*
- * @key is a random odd number: nobody can choose values that collide (multiply
- * and shift is universal, Dietzfelbinger et al. 1997).
+ * Random odd numbers, so that nobody can choose values that collide: multiply
+ * and shift is universal (Dietzfelbinger et al. 1997), and what comes before is
+ * one to one. By itself it would leave values that are evenly spaced, as stacks
+ * and gates are, evenly spaced, and with some keys in few buckets.
  */
-static __always_inline u32 gm_hash(u64 value, u64 key, unsigned int bits)
+struct gm_hash_keys {
+	u64 scatter;
+	u64 spread;
+};
+
+static __always_inline u32 gm_hash(u64 value, const struct gm_hash_keys *keys, unsigned int bits)
 {
-	return value * key >> (64 - bits);
+	value *= keys->scatter;
+	value ^= value >> 32;
+	return value * keys->spread >> (64 - bits);
 }
 
 /*
@@ -178,7 +187,7 @@ struct gm_seal {
 	struct hlist_head *by_guest_sp, *by_out_sp;
 	struct hlist_head *waiting;	/* by guest stack, if there are windows */
 	u32 act_bits;		/* log2 of the buckets of each */
-	u64 hash_key;		/* as in struct gm */
+	struct gm_hash_keys hash;	/* as in struct gm */
 
 	raw_spinlock_t table_lock;	/* entries that follow the guest's */
 	struct gm_table tables[GM_MAX_TABLES];
@@ -201,7 +210,7 @@ static inline bool gm_in_aperture_space(struct gm_seal *seal, gfn_t gfn)
 
 struct gm {
 	struct xarray pages;	/* gfn -> struct gm_page */
-	u64 hash_key;		/* of gates and of activations */
+	struct gm_hash_keys hash;	/* of gates and of activations */
 	struct hlist_head gates[1 << GM_GATE_BITS];
 	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
 	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
@@ -236,7 +245,7 @@ static inline struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip)
 	struct gm *gm = kvm->arch.gm;
 	struct gm_gate *gate;
 
-	hlist_for_each_entry_rcu(gate, &gm->gates[gm_hash(rip, gm->hash_key, GM_GATE_BITS)],
+	hlist_for_each_entry_rcu(gate, &gm->gates[gm_hash(rip, &gm->hash, GM_GATE_BITS)],
 				 node, irqs_disabled() || srcu_read_lock_held(&kvm->srcu))
 		if (gate->insn == rip)
 			return gate;

@@ -388,7 +388,7 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	raw_spin_lock_init(&seal->table_lock);
 	raw_spin_lock_init(&seal->act_lock);
 	seal->kvm = kvm;
-	seal->hash_key = gm->hash_key;
+	seal->hash = gm->hash;
 	seal->policy = arg->policy;
 	memcpy(seal->name, arg->name, sizeof(seal->name));
 

@@ -135,7 +135,7 @@ typedef void (*gm_window_fn)(struct gm_seal *seal, struct gm_activation *act,
  * end within the stack.
  */
 static int gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
-			    gm_window_fn fn)
+			   gm_window_fn fn)
 {
 	u64 last = seal->gates[seal->out_return].insn;
 	u64 floor = act->stack_top - seal->stack_size + PAGE_SIZE;
