@@ -2,6 +2,7 @@
 """gm_register of files that must be refused: each for its own reason, and
 nothing is half-registered."""
 
+import json
 import os
 import subprocess
 
@@ -73,6 +74,63 @@ def register_twice(bench):
     text = refusal(bench.guest, life.image)
     expect("already registered" in text, text)
     expect_equal("state of the first", life.module()["state"], "registered")
+
+
+def registered_without_kvm(bench, image, *options):
+    """What gm-register says of an image, to a QEMU that runs no guest."""
+    config = bench.config
+    keyring = config.built("keys", "keyring.pem")
+    command = [config.qemu, "-machine", "q35", "-accel", "qtest", "-nodefaults", "-display",
+               "none", "-device", ",".join((f"guarded-modules,keyring={keyring}", *options)),
+               "-qmp", "stdio", *(word for folder in config.qemu_data
+                                  for word in ("-L", folder))]
+    orders = [{"execute": "qmp_capabilities"},
+              {"execute": "gm-register", "arguments": {"file": image}},
+              {"execute": "query-gm"}, {"execute": "quit"}]
+    done = subprocess.run(command, input="".join(json.dumps(order) for order in orders),
+                          capture_output=True, text=True, timeout=60, check=False)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [answer for answer in answers if {"return", "error"} & set(answer)]
+    expect_equal("answers", len(answers), len(orders))
+    registered = len(answers[2]["return"]["modules"])
+    if "error" in answers[1]:
+        expect_equal("registered modules after a refusal", registered, 0)
+        return answers[1]["error"]["desc"]
+    expect_equal("registered modules", registered, 1)
+    return ""
+
+
+@case
+def register_unverified(bench):
+    """An image that keeps QEMU's rules and is signed, but not what gmcc verifies."""
+    config = bench.config
+    gmcc, keys = config.built("gmcc", "gmcc"), config.built("keys")
+    tests = os.path.join(TOP, "gmcc", "tests")
+    source, folder = bench.file("victim.s"), bench.file("wrong")
+    with open(source, "w", encoding="utf-8") as stream:
+        for name in ("prelude.s", "victim.s"):
+            with open(os.path.join(tests, name), encoding="utf-8") as part:
+                stream.write(part.read())
+    honest, wrong = bench.file("victim.gm.ko"), os.path.join(folder, "undecodable.ko")
+    subprocess.run(["gcc", "-c", "-o", bench.file("victim.ko"), source], check=True)
+    subprocess.run([gmcc, "guard", "-q", "-o", honest, bench.file("victim.ko")], check=True)
+    subprocess.run([os.path.join(tests, "mkwrong"), honest, folder], check=True,
+                   stdout=subprocess.DEVNULL)
+    for image in (honest, wrong):
+        subprocess.run([gmcc, "sign", "--key", f"{keys}/signer.key", "--cert",
+                        f"{keys}/signer.crt", "-o", image + ".signed", image], check=True)
+    honest, wrong = honest + ".signed", wrong + ".signed"
+
+    expect_equal("the honest one", registered_without_kvm(bench, honest, f"verifier={gmcc}"), "")
+    expect_equal("the wrong one, not verified", registered_without_kvm(bench, wrong), "")
+    text = registered_without_kvm(bench, wrong, f"verifier={gmcc}")
+    expect_equal("the wrong one", text,
+                 f"cannot register '{wrong}': '{gmcc} verify' refuses it: /dev/stdin: "
+                 ".text+0xf00: decode: byte 0x06 is part of no instruction.")
+    text = registered_without_kvm(bench, honest, "verifier=/bin/false")
+    expect_equal("a verifier that does not speak", text,
+                 f"cannot register '{honest}': '/bin/false verify' refuses it: "
+                 "it does not say why")
 
 
 @case

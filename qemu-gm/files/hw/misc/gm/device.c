@@ -167,6 +167,11 @@ static void gm_realize(PCIDevice *dev, Error **errp)
     if (!gm_parse_policy(s, errp)) {
         return;
     }
+    if (s->verifier && access(s->verifier, X_OK)) {
+        error_setg_errno(errp, errno, "property 'verifier' is '%s', which "
+                         "cannot be run", s->verifier);
+        return;
+    }
     s->keyring = gm_keyring_load(s->keyring_path, errp);
     if (!s->keyring) {
         return;
@@ -231,6 +236,7 @@ static void gm_reset_hold(Object *obj, ResetType type)
 
 static const Property gm_properties[] = {
     DEFINE_PROP_STRING("keyring", GmState, keyring_path),
+    DEFINE_PROP_STRING("verifier", GmState, verifier),
     DEFINE_PROP_SIZE("image-window", GmState, window_size, 4 * MiB),
     DEFINE_PROP_STRING("violation-policy", GmState, policy_name),
 };

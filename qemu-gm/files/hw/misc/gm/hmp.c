@@ -12,7 +12,7 @@
 #include "qapi/qapi-commands-guarded-modules.h"
 #include "qobject/qdict.h"
 
-void hmp_gm_register(Monitor *mon, const QDict *qdict)
+void coroutine_fn hmp_gm_register(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(GmRegistration) info = NULL;
     Error *err = NULL;

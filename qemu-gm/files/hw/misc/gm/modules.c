@@ -11,6 +11,7 @@
 #include "qapi/clone-visitor.h"
 #include "state.h"
 #include "trace.h"
+#include "verifier.h"
 
 void gm_entry_free(void *opaque)
 {
@@ -73,7 +74,8 @@ out:
 }
 
 /* Everything about a file except how it fits with what is registered. */
-static GmEntry *gm_entry_new(GmState *s, const char *file, Error **errp)
+static GmEntry *coroutine_fn gm_entry_new(GmState *s, const char *file,
+                                          Error **errp)
 {
     g_autoptr(GmEntry) entry = g_new0(GmEntry, 1);
     g_autofree uint8_t *data = NULL;
@@ -94,7 +96,9 @@ static GmEntry *gm_entry_new(GmState *s, const char *file, Error **errp)
     }
     entry->image = gm_image_new(g_steal_pointer(&data), size, sig.body_size,
                                 errp);
-    if (!entry->image) {
+    if (!entry->image ||
+        (s->verifier &&
+         !gm_verify(s->verifier, entry->image->file, size, errp))) {
         goto fail;
     }
     entry->file = g_strdup(file);
@@ -174,7 +178,7 @@ static void gm_fill_registration(const GmEntry *entry, GmRegistration *info)
     info->activations_max = image->manifest->nr_stacks;
 }
 
-GmRegistration *qmp_gm_register(const char *file, Error **errp)
+GmRegistration *coroutine_fn qmp_gm_register(const char *file, Error **errp)
 {
     GmState *s = gm_require_device(errp);
     g_autoptr(GmEntry) entry = NULL;
@@ -183,7 +187,14 @@ GmRegistration *qmp_gm_register(const char *file, Error **errp)
     if (!s) {
         return NULL;
     }
+    /* The verifier takes its time, and others do things meanwhile. */
+    object_ref(s);
     entry = gm_entry_new(s, file, errp);
+    if (entry && gm_state() != s) {
+        error_setg(errp, "the " TYPE_GUARDED_MODULES " device has gone");
+        g_clear_pointer(&entry, gm_entry_free);
+    }
+    object_unref(s);
     if (!entry || !gm_check_unique(s, entry, errp)) {
         return NULL;
     }

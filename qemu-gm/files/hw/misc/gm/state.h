@@ -38,6 +38,7 @@ struct GmState {
     PCIDevice parent_obj;
 
     char *keyring_path;
+    char *verifier;                     /* path of gmcc, or NULL */
     uint64_t window_size;
     char *policy_name;
     GmViolationPolicy policy;

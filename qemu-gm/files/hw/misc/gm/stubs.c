@@ -25,7 +25,7 @@ void gm_handle_exit(CPUState *cpu, struct kvm_gm_exit *exit)
     g_assert_not_reached();
 }
 
-GmRegistration *qmp_gm_register(const char *file, Error **errp)
+GmRegistration *coroutine_fn qmp_gm_register(const char *file, Error **errp)
 {
     gm_not_built(errp);
     return NULL;

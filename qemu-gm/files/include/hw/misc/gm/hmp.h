@@ -7,7 +7,7 @@
 #ifndef HW_MISC_GM_HMP_H
 #define HW_MISC_GM_HMP_H
 
-void hmp_gm_register(Monitor *mon, const QDict *qdict);
+void coroutine_fn hmp_gm_register(Monitor *mon, const QDict *qdict);
 void hmp_gm_unregister(Monitor *mon, const QDict *qdict);
 void hmp_info_gm(Monitor *mon, const QDict *qdict);
 
