@@ -15,18 +15,20 @@
 #define RDX	(1 << 2)
 #define RSI	(1 << 6)
 #define RDI	(1 << 7)
+#define R8	(1 << 8)
 
-#define ASM(name, results)	{ name, KVM_GM_GATE_F_ASM, results }
-#define NORETURN(name)		{ name, KVM_GM_GATE_F_NORETURN, 0 }
+#define ASM(name, results)	{ name, KVM_GM_GATE_F_ASM, results, 0 }
+#define NORETURN(name)		{ name, KVM_GM_GATE_F_NORETURN, 0, 0 }
+#define LINEAR(name, argument)	{ name, 0, 0, argument }
 #define BY_SIZE(name, results) \
 	ASM(name "1", results), ASM(name "2", results), ASM(name "4", results), \
 	ASM(name "8", results)
 
 static const struct callee callees[] = {
 	/* Between the two, x87 and SIMD registers are the module's. */
-	{ "kernel_fpu_begin", KVM_GM_GATE_F_FPU_BEGIN, 0 },
-	{ "kernel_fpu_begin_mask", KVM_GM_GATE_F_FPU_BEGIN, 0 },
-	{ "kernel_fpu_end", KVM_GM_GATE_F_FPU_END, 0 },
+	{ "kernel_fpu_begin", KVM_GM_GATE_F_FPU_BEGIN, 0, 0 },
+	{ "kernel_fpu_begin_mask", KVM_GM_GATE_F_FPU_BEGIN, 0, 0 },
+	{ "kernel_fpu_end", KVM_GM_GATE_F_FPU_END, 0, 0 },
 
 	ASM("__SCT__preempt_schedule", 0),
 	ASM("__SCT__preempt_schedule_notrace", 0),
@@ -50,6 +52,19 @@ static const struct callee callees[] = {
 	NORETURN("kthread_exit"),
 	NORETURN("kthread_complete_and_exit"),
 	NORETURN("__module_put_and_kthread_exit"),
+
+	/*
+	 * blk_rq_map_kern() (block/blk-map.c) copies what is on the thread's stack and
+	 * takes all else for linear or vmalloc() memory, which private stacks are not.
+	 */
+	LINEAR("blk_rq_map_kern", RDX),
+	LINEAR("scsi_execute_cmd", RCX),
+	LINEAR("__scsi_execute", RCX),
+	LINEAR("scsi_mode_select", RCX),
+	LINEAR("scsi_mode_sense", R8),
+	LINEAR("scsi_get_vpd_page", RDX),
+	LINEAR("nvme_submit_sync_cmd", RDX),
+	LINEAR("__nvme_submit_sync_cmd", RCX),
 };
 
 const struct callee *callee_known(const char *symbol)

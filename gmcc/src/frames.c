@@ -241,6 +241,33 @@ static void lend_arguments(struct obj *o, struct sec *s, const struct insn *n, s
 	set_window(o, s, n, fr, 0, 8 * words);
 }
 
+/* Does the register, by number, point to an object on the stack at @n? */
+static bool holds_local(const struct sec *s, const struct insn *n, unsigned int reg)
+{
+	for (int i = 0; i < 32 && n-- > s->insns; i++) {
+		if (n->to != reg + 1)
+			continue;
+		if (takes_address(n) || n->sp_copy)
+			return true;
+		if (!n->from || n->kind != INSN_OTHER)
+			return false;
+		reg = n->from - 1;
+	}
+	return false;
+}
+
+static void check_arguments(struct obj *o, const struct sec *s, const struct insn *n)
+{
+	const char *name = n->stub && n->stub->target ? n->stub->target->name : NULL;
+	uint16_t linear = name ? callee_known(name)->linear : 0;
+
+	for (unsigned int reg = 0; linear >> reg; reg++)
+		if (linear >> reg & 1 && holds_local(s, n, reg))
+			refuse(o, s, n->off, "%s() is given an object on the stack, which the block layer "
+			       "knows by the thread's stack, not by a private one. Allocate the object.",
+			       name);
+}
+
 static void add_frame(struct obj *o, struct sec *s, const struct insn *n)
 {
 	const struct orc *orc = orc_at(s, n->off);
@@ -257,6 +284,7 @@ static void add_frame(struct obj *o, struct sec *s, const struct insn *n)
 		refuse_frame(o, s, n);
 		return;
 	}
+	check_arguments(o, s, n);
 	sp = n->sp.off + n->gap;
 	o->frames = xgrow(o->frames, o->nr_frames, sizeof(*o->frames));
 	fr = &o->frames[o->nr_frames++];

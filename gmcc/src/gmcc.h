@@ -129,6 +129,7 @@ struct insn {
 	uint8_t sp_effect, bp_effect;	/* enum sp_effect, enum bp_effect */
 	int32_t sp_imm, bp_imm;
 	int32_t sp_disp;	/* of the operand based on RSP or RBP */
+	uint8_t to, from;	/* general registers 1 + n that are the first operand, the second */
 	bool privileged : 1;	/* convert.c lets the guest do it */
 	bool pv_call : 1;	/* call through the kernel's pv_ops */
 	bool indexed : 1;	/* memory operand with an index register */
@@ -320,6 +321,7 @@ struct callee {
 	const char *name;
 	uint8_t flags;		/* KVM_GM_GATE_F_* */
 	uint16_t results;	/* as in struct gm_gate */
+	uint16_t linear;	/* arguments in these registers point to no object on a stack */
 };
 
 /* What is known of an undefined symbol; all zero: the C calling convention. */

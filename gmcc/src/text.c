@@ -129,6 +129,26 @@ static bool is_callee_saved(unsigned int reg)
 	       reg == X86_REG_R13 || reg == X86_REG_R14 || reg == X86_REG_R15;
 }
 
+/* 1 + its number in instructions; 0: no 32- or 64-bit general register. */
+static uint8_t register_number(unsigned int reg)
+{
+	static const uint16_t wide[] = {
+		X86_REG_RAX, X86_REG_RCX, X86_REG_RDX, X86_REG_RBX, X86_REG_RSP, X86_REG_RBP,
+		X86_REG_RSI, X86_REG_RDI, X86_REG_R8, X86_REG_R9, X86_REG_R10, X86_REG_R11,
+		X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15,
+	};
+	static const uint16_t narrow[] = {
+		X86_REG_EAX, X86_REG_ECX, X86_REG_EDX, X86_REG_EBX, X86_REG_ESP, X86_REG_EBP,
+		X86_REG_ESI, X86_REG_EDI, X86_REG_R8D, X86_REG_R9D, X86_REG_R10D, X86_REG_R11D,
+		X86_REG_R12D, X86_REG_R13D, X86_REG_R14D, X86_REG_R15D,
+	};
+
+	for (unsigned int i = 0; i < 16; i++)
+		if (reg == wide[i] || reg == narrow[i])
+			return i + 1;
+	return 0;
+}
+
 static bool is_rsp(const cs_x86_op *op)
 {
 	return op->type == X86_OP_REG && op->reg == X86_REG_RSP;
@@ -227,6 +247,11 @@ static void note_stack_use(const cs_insn *in, struct insn *n, const struct insn 
 			n->sp_disp = op[i].mem.disp;
 	}
 	note_stack_change(in, n);
+	if (x->op_count && op[0].type == X86_OP_REG && in->id != X86_INS_CMP &&
+	    in->id != X86_INS_TEST && in->id != X86_INS_PUSH)
+		n->to = register_number(op[0].reg);
+	if (x->op_count == 2 && in->id == X86_INS_MOV && op[1].type == X86_OP_REG)
+		n->from = register_number(op[1].reg);
 	if (x->op_count == 2 && is_rsp(&op[1]) &&
 	    (op[0].type == X86_OP_MEM || op[0].reg != X86_REG_RSP) && in->id != X86_INS_CMP &&
 	    in->id != X86_INS_TEST)

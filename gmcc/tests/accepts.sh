@@ -410,3 +410,17 @@ fi
 fails "--btf with a file that has none" 1 \
 	"gmcc: $tmp/btf.ko: no BTF in this file. Give a vmlinux, or /sys/kernel/btf/vmlinux of the guest's kernel." \
 	"$GMCC_SAN" guard --btf "$tmp/btf.ko" -o "$tmp/x" "$tmp/btf.ko"
+
+accepted "an object that is not on the stack for the block layer" <<-'S'
+	func f
+	sub $24, %rsp
+	orc 32
+	lea 8(%rsp), %rcx
+	mov %rcx, %r9
+	mov %rdi, %rcx
+	call scsi_execute_cmd
+	add $24, %rsp
+	orc 8
+	ret
+	endfunc f
+S

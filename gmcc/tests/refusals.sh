@@ -494,3 +494,19 @@ objcopy --redefine-sym other=cleanup_module "$tmp/bad.ko"
 fails "refuses an exit pointer to another cleanup_module" 1 \
 	"gmcc: $tmp/bad.ko: .gnu.linkonce.this_module+0x500: two functions are named cleanup_module. Rename one." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
+
+lent() {
+	echo "$1() is given an object on the stack, which the block layer knows by the thread's stack, not by a private one. Allocate the object."
+}
+refused "an object on the stack for the block layer" ".text+0x1c (f): $(lent scsi_execute_cmd)" <<-'S'
+	func f
+	sub $24, %rsp
+	orc 32
+	lea 8(%rsp), %rax
+	mov %rax, %rcx
+	call scsi_execute_cmd
+	add $24, %rsp
+	orc 8
+	ret
+	endfunc f
+S
