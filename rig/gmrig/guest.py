@@ -7,7 +7,7 @@ import shlex
 import time
 
 from . import cpio, kmod, loads
-from .channel import Hmp, Qmp, RigError, Shell, tail
+from .channel import Hmp, Patience, Qmp, RigError, Shell, tail
 from .config import TOP
 
 GUEST_MODULES = ("dummy", "pktgen")
@@ -17,6 +17,7 @@ OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CP
 
 COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
                 "random.trust_cpu=on cryptomgr.notests audit=0")
+RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
@@ -90,7 +91,8 @@ class Guest:
                    "-m", str(boot.memory), "-nodefaults", "-display", "none",
                    "-no-reboot", "-kernel", config.kernel_image,
                    "-initrd", self._initramfs(),
-                   "-append", COMMAND_LINE]
+                   "-append", f"{COMMAND_LINE} rcupdate.rcu_cpu_stall_timeout="
+                              f"{round(RCU_STALL * Patience.factor)}"]
         for folder in config.qemu_data:
             command += ["-L", folder]
         for name in ("l2-console", "l2-shell", "l2-hmp", "l2-qmp"):
