@@ -33,7 +33,7 @@ class Row:
     guarded: list = field(default_factory=list)		# loaded before it, guarded too
     stock: list = field(default_factory=list)		# loaded before it, as they are
     params: str = ""
-    algorithms: int = 0	# how many it registers; the kernel's self-test of each must pass
+    algorithms: int | dict = 0	# how many it registers; each must pass its self-test
     setup: list = field(default_factory=list)
     teardown: list = field(default_factory=list)
     calls: int = 1		# in-calls that the checks make at least
