@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest pays for the cheapest exit: a virtual machine of our own, with
- * nothing in it but a loop in real mode that reads the TSC around CPUID (or
- * around nothing, with -e). Prints every difference, one a line. Under QEMU's
- * -icount one TSC tick is one instruction.
+ * What a guest pays for an exit: a virtual machine of our own, with nothing in it
+ * but a loop in real mode that reads the TSC around one instruction. Prints every
+ * difference, one a line. Under QEMU's -icount one TSC tick is one instruction.
+ *
+ *	exit-cost none|cpuid|msr|mmio
+ *
+ * CPUID and RDMSR are KVM's to answer; a store to MMIO comes out to this program.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -17,10 +20,11 @@
 
 #define SAMPLES		2000
 #define WARM_UP		200
-#define MEMORY		0x10000
+#define MEMORY		0xf000		/* what is above is MMIO */
 #define CODE		0x1000
 #define RESULTS		0x2000
 #define MAX_CPUID	256
+#define APIC_BASE	0x1b
 
 _Static_assert(RESULTS + 4 * (SAMPLES + WARM_UP) < MEMORY, "samples fit");
 
@@ -29,16 +33,35 @@ static const uint8_t code[] = {
 	0x0f, 0x31,			/* rdtsc */
 	0x66, 0x89, 0xc6,		/* mov %eax,%esi */
 	0x66, 0x31, 0xc0,		/* xor %eax,%eax */
-	0x0f, 0xa2,			/* cpuid */
+	0x90, 0x90, 0x90, 0x90,		/* the instruction */
 	0x0f, 0x31,			/* rdtsc */
 	0x66, 0x29, 0xf0,		/* sub %esi,%eax */
 	0x66, 0x89, 0x05,		/* mov %eax,(%di) */
 	0x83, 0xc7, 0x04,		/* add $4,%di */
 	0x4d,				/* dec %bp */
-	0x75, 0xe8,			/* jnz again */
+	0x75, 0xe6,			/* jnz again */
 	0xf4,				/* hlt */
 };
-#define CPUID_OFFSET	8
+#define INSN_OFFSET	8
+
+static const struct kind {
+	const char *name;
+	uint8_t insn[3];
+	uint8_t len;
+} kinds[] = {
+	{ "none", {}, 0 },
+	{ "cpuid", { 0x0f, 0xa2 }, 2 },
+	{ "msr", { 0x0f, 0x32 }, 2 },			/* rdmsr of IA32_APIC_BASE */
+	{ "mmio", { 0xa3, 0x00, 0xf0 }, 3 },		/* mov %ax,0xf000 */
+};
+
+static const struct kind *kind_named(const char *name)
+{
+	for (size_t i = 0; name && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i].name, name))
+			return &kinds[i];
+	errx(2, "usage: exit-cost none|cpuid|msr|mmio");
+}
 
 static int check(int result, const char *what)
 {
@@ -66,6 +89,7 @@ static void set_registers(int vcpu)
 	struct kvm_regs regs = {
 		.rip = CODE,
 		.rflags = 2,
+		.rcx = APIC_BASE,
 		.rdi = RESULTS,
 		.rbp = SAMPLES + WARM_UP,
 	};
@@ -79,6 +103,7 @@ static void set_registers(int vcpu)
 
 int main(int argc, char **argv)
 {
+	const struct kind *kind = kind_named(argc == 2 ? argv[1] : NULL);
 	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
 	int kvm = check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
 	int vm = check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
@@ -91,8 +116,7 @@ int main(int argc, char **argv)
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
 	memcpy(memory + CODE, code, sizeof(code));
-	if (argc > 1 && !strcmp(argv[1], "-e"))
-		memset(memory + CODE + CPUID_OFFSET, 0x90, 2);
+	memcpy(memory + CODE + INSN_OFFSET, kind->insn, kind->len);
 	region.userspace_addr = (uintptr_t)memory;
 	check(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
 
@@ -104,7 +128,9 @@ int main(int argc, char **argv)
 	set_cpuid(kvm, vcpu);
 	set_registers(vcpu);
 
-	check(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
+	do
+		check(ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
+	while (run->exit_reason == KVM_EXIT_MMIO);
 	if (run->exit_reason != KVM_EXIT_HLT)
 		errx(1, "exit reason %u instead of a halt", run->exit_reason);
 	for (int i = WARM_UP; i < WARM_UP + SAMPLES; i++) {
