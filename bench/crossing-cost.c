@@ -190,6 +190,19 @@ static void run(struct vcpu *vcpu, struct kvm_regs regs)
 		errx(1, "an exception, handler 0x%llx", vcpu_regs(vcpu).rip);
 }
 
+static void wait_for_signal(void)
+{
+	sigset_t signals;
+	int which;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	puts("ready");
+	fflush(stdout);
+	sigwait(&signals, &which);
+}
+
 static unsigned int number(const char *text, unsigned int least, unsigned int most)
 {
 	char *end;
@@ -203,6 +216,7 @@ static unsigned int number(const char *text, unsigned int least, unsigned int mo
 int main(int argc, char **argv)
 {
 	unsigned int modules = 1, parked = 0, vcpus = 1, samples = SAMPLES, i, first = 0;
+	bool watched = false;
 	struct machine m;
 	int option;
 	uint64_t va;
@@ -210,6 +224,7 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "wm:a:c:")) != -1) {
 		switch (option) {
 		case 'w':
+			watched = true;
 			samples = FEW_SAMPLES;
 			break;
 		case 'm':
@@ -248,17 +263,8 @@ int main(int argc, char **argv)
 			});
 	}
 
-	if (samples == FEW_SAMPLES) {
-		sigset_t signals;
-		int which;
-
-		sigemptyset(&signals);
-		sigaddset(&signals, SIGUSR1);
-		sigprocmask(SIG_BLOCK, &signals, NULL);
-		puts("ready");
-		fflush(stdout);
-		sigwait(&signals, &which);
-	}
+	if (watched)
+		wait_for_signal();
 	run(&m.vcpu[0], (struct kvm_regs) {
 		.rip = kernel_va(kernel), .rsp = VA_DIRECT + STACKS + STACK,
 		.rbx = VA_DIRECT + RESULTS, .rbp = samples + WARM_UP, .r14 = va,

@@ -60,8 +60,7 @@ static const struct callee callees[] = {
 	LINEAR("blk_rq_map_kern", RDX),
 	LINEAR("scsi_execute_cmd", RCX),
 	LINEAR("__scsi_execute", RCX),
-	LINEAR("scsi_mode_select", RCX),
-	LINEAR("scsi_mode_sense", R8),
+	LINEAR("scsi_mode_sense", RCX | R8),	/* the buffer was the fourth up to 6.4 */
 	LINEAR("scsi_get_vpd_page", RDX),
 	LINEAR("nvme_submit_sync_cmd", RDX),
 	LINEAR("__nvme_submit_sync_cmd", RCX),

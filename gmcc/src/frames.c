@@ -241,10 +241,16 @@ static void lend_arguments(struct obj *o, struct sec *s, const struct insn *n, s
 	set_window(o, s, n, fr, 0, 8 * words);
 }
 
-/* Does the register, by number, point to an object on the stack at @n? */
+/* Does the register, by number, point to an object on the stack at @n, for certain? */
 static bool holds_local(const struct sec *s, const struct insn *n, unsigned int reg)
 {
+	const unsigned int kept = 1 << 3 | 1 << 5 | 0xf << 12;	/* RBX, RBP, R12 to R15 */
+	const struct sym *f = func_of(s, n->off);
+
 	for (int i = 0; i < 32 && n-- > s->insns; i++) {
+		if (func_of(s, n->off) != f || !insn_falls_through(s, n) ||
+		    (n->kind == INSN_CALL && !(kept >> reg & 1)))
+			return false;
 		if (n->to != reg + 1)
 			continue;
 		if (takes_address(n) || n->sp_copy)

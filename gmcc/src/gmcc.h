@@ -380,6 +380,7 @@ void alternatives_apply(struct obj *o);
 void convert_text(struct obj *o);
 
 /* stack.c */
+bool insn_falls_through(const struct sec *s, const struct insn *n);	/* to the next one */
 void stack_by_orc(struct sec *s);	/* if RSP is described throughout */
 void stack_follow(struct obj *o);
 

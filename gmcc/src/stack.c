@@ -120,7 +120,7 @@ static void flow_to(struct sec *s, struct insn *n, const struct spot *sp, const 
 }
 
 /* Whether control can come from @n to the instruction after it. */
-static bool falls_through(const struct sec *s, const struct insn *n)
+bool insn_falls_through(const struct sec *s, const struct insn *n)
 {
 	static const char *const noreturn[] = {
 		"__stack_chk_fail", "__fortify_panic", "fortify_panic", "panic", "do_exit", "__module_put_and_kthread_exit",
@@ -151,7 +151,7 @@ static void flow_from(struct sec *s, struct insn *n)
 		if (t && t->role == ROLE_TEXT)
 			flow_to(t, insn_at(t, off), &sp, &bp);
 	}
-	if (falls_through(s, n) && n + 1 < s->insns + s->nr_insns)
+	if (insn_falls_through(s, n) && n + 1 < s->insns + s->nr_insns)
 		flow_to(s, n + 1, &sp, &bp);
 	/* A static branch goes both ways; its target is in the edit. */
 	for (size_t i = 0; n->edit && i < n->edit->nr; i++) {
@@ -242,7 +242,7 @@ static void put_expansion(struct edit *e, const struct insn *n, const struct pie
 static void expand(struct obj *o, struct sec *s, struct insn *n)
 {
 	struct edit *old = n->edit, *e;
-	bool call = !old && n->kind == INSN_CALL, returns = falls_through(s, n);
+	bool call = !old && n->kind == INSN_CALL, returns = insn_falls_through(s, n);
 
 	for (size_t i = 0; old && i < old->nr; i++)
 		call |= old->pieces[i].kind == INSN_CALL;

@@ -419,8 +419,26 @@ accepted "an object that is not on the stack for the block layer" <<-'S'
 	mov %rcx, %r9
 	mov %rdi, %rcx
 	call scsi_execute_cmd
+	lea 8(%rsp), %rcx
+	call ext
+	call scsi_execute_cmd
+	lea 8(%rsp), %rcx
+	jmp 2f
+1:	call scsi_execute_cmd
+2:	test %rdi, %rdi
+	jnz 1b
+	lea 8(%rsp), %rcx
+	call ext
 	add $24, %rsp
 	orc 8
 	ret
 	endfunc f
+	func passes_on
+	sub $8, %rsp
+	orc 16
+	call scsi_execute_cmd
+	add $8, %rsp
+	orc 8
+	ret
+	endfunc passes_on
 S

@@ -498,14 +498,42 @@ fails "refuses an exit pointer to another cleanup_module" 1 \
 lent() {
 	echo "$1() is given an object on the stack, which the block layer knows by the thread's stack, not by a private one. Allocate the object."
 }
-refused "an object on the stack for the block layer" ".text+0x1c (f): $(lent scsi_execute_cmd)" <<-'S'
+while read -r callee reg at; do
+	refused "an object on the stack for $callee" ".text+$at (f): $(lent "$callee")" <<-S
 	func f
-	sub $24, %rsp
+	sub \$24, %rsp
 	orc 32
 	lea 8(%rsp), %rax
-	mov %rax, %rcx
+	mov %rax, %$reg
+	call $callee
+	add \$24, %rsp
+	orc 8
+	ret
+	endfunc f
+	S
+done <<'S'
+blk_rq_map_kern rdx 0x1c
+scsi_execute_cmd rcx 0x1c
+__scsi_execute rcx 0x1c
+scsi_mode_sense rcx 0x1c
+scsi_mode_sense r8 0x1c
+scsi_get_vpd_page rdx 0x1c
+nvme_submit_sync_cmd rdx 0x1c
+__nvme_submit_sync_cmd rcx 0x1c
+S
+refused "an object whose address a call keeps" ".text+0x20 (f): $(lent scsi_execute_cmd)" <<-'S'
+	func f
+	push %rbx
+	orc 16
+	sub $16, %rsp
+	orc 32
+	mov %rsp, %rbx
+	call ext
+	mov %rbx, %rcx
 	call scsi_execute_cmd
-	add $24, %rsp
+	add $16, %rsp
+	orc 16
+	pop %rbx
 	orc 8
 	ret
 	endfunc f

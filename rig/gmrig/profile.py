@@ -101,7 +101,7 @@ def record(outer, command):
     """What L1 executes after `command' has said that it is ready, in a file."""
     path, output = (os.path.join(outer.run, name) for name in ("l0-trace.log", "traced"))
     outer.shell.check(f"{command} >{output} 2>&1 & echo $! >{output}.pid; "
-                      f"while ! grep -q ready {output}; do kill -0 $! || exit; done", 300)
+                      f"while ! grep -q ready {output}; do kill -0 $! || {{ cat {output}; exit 1; }}; done", 300)
     for order in (f"logfile {path}", "one-insn-per-tb on", "log exec,nochain"):
         outer.monitor.run(order)
     try:
@@ -136,6 +136,8 @@ def breakdown(config, outer, command):
         count["checks"] += len(run) - sum(count.values())
         result[kind] = count
     missing = set(KINDS.values()) - set(result)
+    missing |= {component for component in ORDER
+                if not any(count[component] for count in result.values())}
     if missing:
         raise RigError(f"the trace has no {', '.join(sorted(missing))}")
     return result

@@ -5,6 +5,7 @@ nothing is half-registered."""
 import json
 import os
 import subprocess
+import time
 
 from ..case import case, expect, expect_equal
 from ..channel import QmpError
@@ -76,28 +77,40 @@ def register_twice(bench):
     expect_equal("state of the first", life.module()["state"], "registered")
 
 
-def registered_without_kvm(bench, image, *options):
-    """What gm-register says of an image, to a QEMU that runs no guest."""
+def qemu_without_kvm(bench, *options):
+    """A QEMU that runs no guest, with a QMP monitor on its standard streams."""
     config = bench.config
     keyring = config.built("keys", "keyring.pem")
     command = [config.qemu, "-machine", "q35", "-accel", "qtest", "-nodefaults", "-display",
                "none", "-device", ",".join((f"guarded-modules,keyring={keyring}", *options)),
                "-qmp", "stdio", *(word for folder in config.qemu_data
                                   for word in ("-L", folder))]
-    orders = [{"execute": "qmp_capabilities"},
-              {"execute": "gm-register", "arguments": {"file": image}},
-              {"execute": "query-gm"}, {"execute": "quit"}]
-    done = subprocess.run(command, input="".join(json.dumps(order) for order in orders),
-                          capture_output=True, text=True, timeout=60, check=False)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True)
+
+
+def ask(orders, qemu):
+    text = "".join(json.dumps(order) for order in orders)
+    answers = map(json.loads, qemu.communicate(text, timeout=60)[0].splitlines())
     answers = [answer for answer in answers if {"return", "error"} & set(answer)]
     expect_equal("answers", len(answers), len(orders))
-    registered = len(answers[2]["return"]["modules"])
-    if "error" in answers[1]:
-        expect_equal("registered modules after a refusal", registered, 0)
-        return answers[1]["error"]["desc"]
-    expect_equal("registered modules", registered, 1)
-    return ""
+    return answers
+
+
+def registered_without_kvm(bench, image, *options):
+    """What gm-register says of an image; gm_register must say the same."""
+    start, end = {"execute": "qmp_capabilities"}, [{"execute": "query-gm"}, {"execute": "quit"}]
+    qmp = {"execute": "gm-register", "arguments": {"file": image}}
+    hmp = {"execute": "human-monitor-command",
+           "arguments": {"command-line": f"gm_register {image}"}}
+    _, said, state, _ = ask([start, qmp, *end], qemu_without_kvm(bench, *options))
+    _, human, human_state, _ = ask([start, hmp, *end], qemu_without_kvm(bench, *options))
+    text = said["error"]["desc"] if "error" in said else ""
+    for answer in (state, human_state):
+        expect_equal("registered modules", len(answer["return"]["modules"]), 0 if text else 1)
+    if text:
+        expect_equal("the human monitor", human["return"].strip(), f"Error: {text}")
+    return text
 
 
 @case
@@ -127,6 +140,22 @@ def register_unverified(bench):
     expect_equal("the wrong one", text,
                  f"cannot register '{wrong}': '{gmcc} verify' refuses it: /dev/stdin: "
                  ".text+0xf00: decode: byte 0x06 is part of no instruction.")
+    usage = bench.file("other")
+    slow = bench.file("slow")
+    for path, line in ((usage, "exit 2"), (slow, "exec sleep 1000")):
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(f"#!/bin/sh\n{line}\n")
+        os.chmod(path, 0o755)
+    expect_equal("a verifier that is none", registered_without_kvm(
+        bench, honest, f"verifier={usage}"), f"cannot register '{honest}': '{usage} verify' "
+        "failed with status 2: it does not say why")
+    qemu = qemu_without_kvm(bench, f"verifier={slow}")
+    qemu.stdin.write('{"execute": "qmp_capabilities"}{"execute": "gm-register", '
+                     f'"arguments": {{"file": "{honest}"}}}}')
+    qemu.stdin.flush()
+    time.sleep(2)
+    qemu.terminate()
+    expect_equal("QEMU, told to end while it verifies", qemu.wait(timeout=20), 0)
     text = registered_without_kvm(bench, honest, "verifier=/bin/false")
     expect_equal("a verifier that does not speak", text,
                  f"cannot register '{honest}': '/bin/false verify' refuses it: "

@@ -118,7 +118,7 @@ enum kvm_gm_violation {
 	KVM_GM_V_RETURN		= 5,	/* in-return with no such activation */
 	KVM_GM_V_RESUME		= 6,	/* resume with no such activation */
 	KVM_GM_V_ENVIRONMENT	= 7,	/* insane state at an entry; addr = offending value */
-	KVM_GM_V_LIMIT		= 8,	/* no activation left, MAX_OUTER; inside: stack overflow */
+	KVM_GM_V_LIMIT		= 8,	/* no activation left, MAX_OUTER*; inside: stack overflow */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
 	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
@@ -134,7 +134,7 @@ enum kvm_gm_violation {
  */
 enum kvm_gm_policy {
 	KVM_GM_POLICY_INJECT	= 0,	/* #GP(0) where the vCPU now stands */
-	KVM_GM_POLICY_STOP	= 1,	/* nothing: if userspace goes on, it is as RIP has it */
+	KVM_GM_POLICY_STOP	= 1,	/* nothing: the vCPU is left where it stands */
 	KVM_GM_POLICY_QUARANTINE = 2,	/* INJECT; all leave the module, nobody enters */
 };
 

@@ -272,7 +272,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 			return false;
 	}
 
-	/* What leads to a page for KVM and did not for the CPU: another vCPU was here. */
+	/* What leads to a page for KVM and did not for the CPU: it has come meanwhile. */
 	late = gm_walk_guest(vcpu, va, entries) && !(error_code & PFERR_PRESENT_MASK);
 	if (!entries[level])
 		return false;

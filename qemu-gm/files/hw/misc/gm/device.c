@@ -23,6 +23,7 @@
 #include "system/reset.h"
 #include "state.h"
 #include "trace.h"
+#include "verifier.h"
 
 #define GM_REGS_SIZE (4 * KiB)
 
@@ -167,10 +168,13 @@ static void gm_realize(PCIDevice *dev, Error **errp)
     if (!gm_parse_policy(s, errp)) {
         return;
     }
-    if (s->verifier && access(s->verifier, X_OK)) {
-        error_setg_errno(errp, errno, "property 'verifier' is '%s', which "
-                         "cannot be run", s->verifier);
-        return;
+    if (s->verifier) {
+        if (access(s->verifier, X_OK)) {
+            error_setg_errno(errp, errno, "property 'verifier' is '%s', which "
+                             "cannot be run", s->verifier);
+            return;
+        }
+        gm_verifier_init();
     }
     s->keyring = gm_keyring_load(s->keyring_path, errp);
     if (!s->keyring) {

@@ -5,29 +5,39 @@
  * is proven by `gmcc verify', which the device runs if it is told where it is. It
  * gets the bytes that QEMU has read, not the file, which may change.
  *
+ * A thread of the pool waits for it: the monitors poll QEMU's own event loop alone
+ * while a command of theirs is not done.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include <sys/wait.h>
 #include "qapi/error.h"
-#include "block/aio.h"
+#include "block/thread-pool.h"
+#include "qemu/atomic.h"
 #include "qemu/coroutine.h"
 #include "qemu/cutils.h"
 #include "qemu/memfd.h"
+#include "qemu/notify.h"
+#include "system/runstate.h"
 #include "verifier.h"
 
 #define GM_VERIFIER_SECONDS 60
+#define GM_VERIFIER_POLL_US 5000
 #define GM_VERIFIER_TEXT 1024   /* bytes of what it says that an error has */
 
 typedef struct GmVerifier {
-    Coroutine *co;
+    const char *program;
     int image;
     int text;
-    GPid pid;
+    /* What became of it. */
+    GError *error;
     int status;
-    bool late;
+    bool killed;
 } GmVerifier;
+
+static bool gm_shutting_down;
 
 /* In the child, after everything but the standard streams is marked to close. */
 static void gm_verifier_child(void *opaque)
@@ -39,21 +49,31 @@ static void gm_verifier_child(void *opaque)
     dup2(v->text, STDERR_FILENO);
 }
 
-static void gm_verifier_ended(GPid pid, int status, void *opaque)
+static int gm_verifier_run(void *opaque)
 {
     GmVerifier *v = opaque;
+    char *argv[] = { (char *)v->program, (char *)"verify", (char *)"-q",
+                     (char *)"/dev/stdin", NULL };
+    int64_t deadline = g_get_monotonic_time() +
+                       GM_VERIFIER_SECONDS * G_USEC_PER_SEC;
+    GPid pid;
 
-    v->status = status;
-    aio_co_wake(v->co);
-}
-
-static gboolean gm_verifier_is_late(void *opaque)
-{
-    GmVerifier *v = opaque;
-
-    v->late = true;
-    kill(v->pid, SIGKILL);
-    return G_SOURCE_CONTINUE;
+    if (!g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+                       gm_verifier_child, v, &pid, &v->error)) {
+        return 0;
+    }
+    while (!waitpid(pid, &v->status, WNOHANG)) {
+        if (g_get_monotonic_time() > deadline ||
+            qatomic_read(&gm_shutting_down)) {
+            v->killed = true;
+            kill(pid, SIGKILL);
+            waitpid(pid, &v->status, 0);
+            break;
+        }
+        g_usleep(GM_VERIFIER_POLL_US);
+    }
+    g_spawn_close_pid(pid);
+    return 0;
 }
 
 /* The first line of what it said. */
@@ -73,49 +93,33 @@ static char *gm_verifier_text(int fd)
     return g_strdup(*text ? text : "it does not say why");
 }
 
-static bool coroutine_fn gm_verifier_run(GmVerifier *v, const char *verifier,
-                                         Error **errp)
+static bool gm_verifier_judge(const GmVerifier *v, Error **errp)
 {
-    char *argv[] = { (char *)verifier, (char *)"verify", (char *)"-q",
-                     (char *)"/dev/stdin", NULL };
-    g_autoptr(GError) error = NULL;
-    g_autofree char *text = NULL;
-    guint timer;
+    g_autofree char *text = gm_verifier_text(v->text);
 
-    v->co = qemu_coroutine_self();
-    if (!g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-                       gm_verifier_child, v, &v->pid, &error)) {
-        error_setg(errp, "cannot run the verifier: %s", error->message);
-        return false;
-    }
-    g_child_watch_add(v->pid, gm_verifier_ended, v);
-    timer = g_timeout_add_seconds(GM_VERIFIER_SECONDS, gm_verifier_is_late, v);
-    qemu_coroutine_yield();
-    g_source_remove(timer);
-    g_spawn_close_pid(v->pid);
-
-    if (v->late) {
-        error_setg(errp, "'%s verify' took more than %d s", verifier,
-                   GM_VERIFIER_SECONDS);
-        return false;
-    }
-    if (!WIFEXITED(v->status)) {
-        error_setg(errp, "'%s verify' was ended by signal %d", verifier,
+    if (v->error) {
+        error_setg(errp, "cannot run the verifier: %s", v->error->message);
+    } else if (v->killed) {
+        error_setg(errp, "'%s verify' was ended: it took more than %d s, or QEMU "
+                   "ends", v->program, GM_VERIFIER_SECONDS);
+    } else if (!WIFEXITED(v->status)) {
+        error_setg(errp, "'%s verify' was ended by signal %d", v->program,
                    WTERMSIG(v->status));
-        return false;
+    } else if (WEXITSTATUS(v->status) == 1) {
+        error_setg(errp, "'%s verify' refuses it: %s", v->program, text);
+    } else if (WEXITSTATUS(v->status)) {
+        error_setg(errp, "'%s verify' failed with status %d: %s", v->program,
+                   WEXITSTATUS(v->status), text);
+    } else {
+        return true;
     }
-    if (WEXITSTATUS(v->status)) {
-        text = gm_verifier_text(v->text);
-        error_setg(errp, "'%s verify' refuses it: %s", verifier, text);
-        return false;
-    }
-    return true;
+    return false;
 }
 
-bool coroutine_fn gm_verify(const char *verifier, const uint8_t *image,
+bool coroutine_fn gm_verify(const char *program, const uint8_t *image,
                             size_t size, Error **errp)
 {
-    GmVerifier v = { .image = -1, .text = -1 };
+    GmVerifier v = { .program = program, .image = -1, .text = -1 };
     bool ok = false;
 
     v.image = qemu_memfd_create("gm-image", size, false, 0, 0, errp);
@@ -131,11 +135,29 @@ bool coroutine_fn gm_verify(const char *verifier, const uint8_t *image,
         error_setg_errno(errp, errno, "cannot pass it to the verifier");
         goto out;
     }
-    ok = gm_verifier_run(&v, verifier, errp);
+    thread_pool_submit_co(gm_verifier_run, &v);
+    ok = gm_verifier_judge(&v, errp);
+    g_clear_error(&v.error);
 out:
     close(v.image);
     if (v.text >= 0) {
         close(v.text);
     }
     return ok;
+}
+
+static void gm_shutdown(Notifier *notifier, void *data)
+{
+    qatomic_set(&gm_shutting_down, true);
+}
+
+void gm_verifier_init(void)
+{
+    static Notifier notifier = { .notify = gm_shutdown };
+    static bool registered;
+
+    if (!registered) {
+        qemu_register_shutdown_notifier(&notifier);
+        registered = true;
+    }
 }

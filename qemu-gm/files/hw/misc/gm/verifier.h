@@ -9,11 +9,15 @@
 
 #include "qemu/coroutine.h"
 
+/* Before the first gm_verify(): a shutdown does not wait for one. */
+void gm_verifier_init(void);
+
 /*
- * Does `@verifier verify' accept the @size bytes at @image? They must stay until
- * this returns. It runs beside the virtual machine, for at most a minute.
+ * Does `@program verify' accept the @size bytes at @image? They must stay until
+ * this returns, in a minute at most. The guest runs meanwhile if the command came
+ * by QMP; a human monitor holds QEMU's main loop.
  */
-bool coroutine_fn gm_verify(const char *verifier, const uint8_t *image,
+bool coroutine_fn gm_verify(const char *program, const uint8_t *image,
                             size_t size, Error **errp);
 
 #endif /* HW_MISC_GM_VERIFIER_H */
