@@ -134,7 +134,7 @@ struct gm_activation *gm_outer(struct gm_activation *act)
  * The activation, if any, from which the guest came to call in with @act: its
  * out-call is the nearest further up on the stack. A guest that lies about this
  * has objects shared that may be at any time. False: there are too many, or with
- * too much; all of it is looked at at each crossing but those of events.
+ * too much; all of it is looked at in each crossing but those of events.
  */
 static noinline bool gm_find_outer(struct gm_seal *seal, struct gm_activation *act)
 {
