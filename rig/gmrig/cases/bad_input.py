@@ -4,6 +4,7 @@ nothing is half-registered."""
 
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -77,7 +78,7 @@ def register_twice(bench):
     expect_equal("state of the first", life.module()["state"], "registered")
 
 
-def qemu_without_kvm(bench, *options):
+def qemu_without_kvm(bench, *options, before=None):
     """A QEMU that runs no guest, with a QMP monitor on its standard streams."""
     config = bench.config
     keyring = config.built("keys", "keyring.pem")
@@ -86,7 +87,7 @@ def qemu_without_kvm(bench, *options):
                "-qmp", "stdio", *(word for folder in config.qemu_data
                                   for word in ("-L", folder))]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, text=True)
+                            stderr=subprocess.DEVNULL, text=True, preexec_fn=before)
 
 
 def ask(orders, qemu):
@@ -149,6 +150,13 @@ def register_unverified(bench):
     expect_equal("a verifier that is none", registered_without_kvm(
         bench, honest, f"verifier={usage}"), f"cannot register '{honest}': '{usage} verify' "
         "failed with status 2: it does not say why")
+    ignoring = qemu_without_kvm(bench, f"verifier={gmcc}", before=lambda: signal.signal(
+        signal.SIGCHLD, signal.SIG_IGN))
+    answer = ask([{"execute": "qmp_capabilities"}, {"execute": "gm-register", "arguments":
+                  {"file": wrong}}, {"execute": "quit"}], ignoring)[1]
+    expect_equal("the wrong one, verified by a child whose end nobody sees",
+                 answer.get("error", {}).get("desc"), f"cannot register '{wrong}': how '{gmcc} "
+                 "verify' ended is unknown: start QEMU with SIGCHLD not ignored")
     qemu = qemu_without_kvm(bench, f"verifier={slow}")
     qemu.stdin.write('{"execute": "qmp_capabilities"}{"execute": "gm-register", '
                      f'"arguments": {{"file": "{honest}"}}}}')

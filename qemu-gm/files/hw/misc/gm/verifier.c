@@ -35,6 +35,7 @@ typedef struct GmVerifier {
     GError *error;
     int status;
     bool killed;
+    bool lost;                  /* nobody can say how it ended */
 } GmVerifier;
 
 static bool gm_shutting_down;
@@ -56,13 +57,14 @@ static int gm_verifier_run(void *opaque)
                      (char *)"/dev/stdin", NULL };
     int64_t deadline = g_get_monotonic_time() +
                        GM_VERIFIER_SECONDS * G_USEC_PER_SEC;
+    pid_t ended;
     GPid pid;
 
     if (!g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
                        gm_verifier_child, v, &pid, &v->error)) {
         return 0;
     }
-    while (!waitpid(pid, &v->status, WNOHANG)) {
+    while (!(ended = waitpid(pid, &v->status, WNOHANG))) {
         if (g_get_monotonic_time() > deadline ||
             qatomic_read(&gm_shutting_down)) {
             v->killed = true;
@@ -72,6 +74,8 @@ static int gm_verifier_run(void *opaque)
         }
         g_usleep(GM_VERIFIER_POLL_US);
     }
+    /* Started with SIGCHLD ignored, QEMU has no status of any child. */
+    v->lost = ended < 0;
     g_spawn_close_pid(pid);
     return 0;
 }
@@ -102,6 +106,9 @@ static bool gm_verifier_judge(const GmVerifier *v, Error **errp)
     } else if (v->killed) {
         error_setg(errp, "'%s verify' was ended: it took more than %d s, or QEMU "
                    "ends", v->program, GM_VERIFIER_SECONDS);
+    } else if (v->lost) {
+        error_setg(errp, "how '%s verify' ended is unknown: start QEMU with "
+                   "SIGCHLD not ignored", v->program);
     } else if (!WIFEXITED(v->status)) {
         error_setg(errp, "'%s verify' was ended by signal %d", v->program,
                    WTERMSIG(v->status));
