@@ -25,7 +25,7 @@
 #include <linux/types.h>
 #include <linux/kvm_gm.h>	/* region and gate kinds */
 
-#define GM_MANIFEST_VERSION	2
+#define GM_MANIFEST_VERSION	3
 #define GM_MANIFEST_MAGIC	"GMIMAGE"		/* with its NUL: 8 bytes */
 #define GM_ANCHORS_MAGIC	"GMANCHR"
 #define GM_ID_LEN		32			/* SHA-256 */
@@ -38,6 +38,7 @@
 #define GM_SECTION_GLUE		".gm.glue"	/* sealed code of gmcc's own */
 #define GM_SECTION_GUEST	".gm.guest"	/* code for the guest to run, not sealed */
 #define GM_SECTION_STACKS	".gm.stacks"
+#define GM_SECTION_HOSTINFO	".gm.hostinfo"	/* of the module's own: a HOSTINFO region */
 #define GM_SECTION_POINTERS	".gm.pointers"	/* not loaded, and not always there */
 
 struct gm_table {
@@ -61,7 +62,8 @@ struct gm_manifest {
 	struct gm_table strings;	/* NUL-terminated, first byte NUL */
 	__u32 trampoline_region, trampoline_offset;
 	__u32 ret_region, ret_offset;
-	__u64 reserved[8];	/* 0 */
+	struct gm_table privileges;	/* struct gm_privilege, sorted by kind, first */
+	__u64 reserved[7];	/* 0 */
 };
 
 enum gm_anchor_kind {
@@ -135,6 +137,29 @@ struct gm_frame {		/* see struct kvm_gm_frame */
 	__u32 size;
 	__u16 window;
 	__u16 window_len;
+};
+
+/*
+ * What the module asks for. An administrator grants that, or less: a range
+ * within one of the same kind here, without WRITE if that is not here.
+ *
+ *	kind		first, last
+ *	MMIO		PCI id (vendor << 16 | device) of devices whose registers it drives
+ *	PIO		I/O ports, 0..0xffff
+ *	MSR		indices
+ *	MWAIT, HOSTINFO	0, 0; at most one of each
+ *
+ * As text, in modinfo (GM_MODINFO_PRIVILEGE), policies, and on the monitor:
+ * mmio=8086:10d3 (mmio: any device), pio=0x60-0x64, msr=0x35, msr=0x198-0x199:rw,
+ * mwait, hostinfo. On the monitor, mmio= has the id of a device of QEMU's.
+ */
+#define GM_MODINFO_PRIVILEGE	"gm_privilege"
+#define GM_MAX_PRIVILEGES	64
+
+struct gm_privilege {
+	__u32 kind;		/* enum kvm_gm_privilege */
+	__u32 flags;		/* KVM_GM_PRIV_F_* */
+	__u64 first, last;	/* last included */
 };
 
 /*

@@ -14,6 +14,8 @@
  *	KVM_GM_SEAL				seal one loaded module
  *	KVM_GM_UNSEAL				scrub and drop it again
  *	KVM_GM_QUERY				counters of one sealed module
+ *	KVM_GM_COUNTS				its crossings by gate
+ *	KVM_GM_GRANT, KVM_GM_REVOKE		privileges of a sealed module
  *
  * and on a vCPU: KVM_RUN returns KVM_EXIT_GM with struct kvm_gm_exit at
  * KVM_GM_EXIT(run).
@@ -24,7 +26,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	3
+#define KVM_GM_API_VERSION	4
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -64,6 +66,8 @@
  *	DATA		r--		rw-
  *	STACK		(rw-)		rw-	(private stacks; the guest has a
  *						 mirror in their place, see frames)
+ *	HOSTINFO	r-- (zeroes)	r--	(one page, one region: struct
+ *						 kvm_gm_hostinfo while granted, or zeroes)
  */
 enum kvm_gm_region_kind {
 	KVM_GM_REGION_GATES	= 1,
@@ -71,6 +75,7 @@ enum kvm_gm_region_kind {
 	KVM_GM_REGION_RODATA	= 3,
 	KVM_GM_REGION_DATA	= 4,
 	KVM_GM_REGION_STACK	= 5,
+	KVM_GM_REGION_HOSTINFO	= 6,
 };
 
 /*
@@ -137,6 +142,24 @@ enum kvm_gm_policy {
 	KVM_GM_POLICY_STOP	= 1,	/* nothing: the vCPU is left where it stands */
 	KVM_GM_POLICY_QUARANTINE = 2,	/* INJECT; all leave the module, nobody enters */
 };
+
+/*
+ * What a module may be granted beyond what its guest has. MMIO and PIO are
+ * userspace's: it learns from KVM_GM_RUN_VIEW() who made an access. The others
+ * are KVM's, see KVM_GM_GRANT. An image asks for them by the same numbers.
+ */
+enum kvm_gm_privilege {
+	KVM_GM_PRIV_MMIO	= 1,	/* registers of a device that the guest does not see */
+	KVM_GM_PRIV_PIO		= 2,	/* I/O ports that the guest does not see */
+	KVM_GM_PRIV_MSR		= 3,	/* MSRs of the physical CPU */
+	KVM_GM_PRIV_MWAIT	= 4,	/* MONITOR and MWAIT without an exit */
+	KVM_GM_PRIV_HOSTINFO	= 5,	/* struct kvm_gm_hostinfo */
+	KVM_GM_NR_PRIVILEGES	= 6,
+};
+
+#define KVM_GM_PRIV_F_WRITE	(1 << 0)  /* MSR: WRMSR as well as RDMSR */
+
+#define KVM_GM_MAX_GRANTS	64	/* MSR ranges of one module: -E2BIG */
 
 #define KVM_GM_NO_GATE		(~0U)
 
@@ -213,6 +236,57 @@ struct kvm_gm_query {
 /* With ENDED: the kernel that had loaded it has made way for another (kexec). */
 #define KVM_GM_QUERY_F_KERNEL_ENDED	(1 << 2)
 
+/* In and out: how often each gate has been used. */
+struct kvm_gm_counts {
+	__u32 size;		/* sizeof(struct kvm_gm_counts) */
+	__u32 id;
+	__u32 generation;	/* of the seal; -ESTALE if it is another's */
+	__u32 nr_gates;		/* as sealed; -EINVAL if it is not */
+	__u64 counts;		/* user pointer to __u64[nr_gates], in the order of the seal */
+	__u64 reserved;		/* 0 */
+};
+
+/*
+ * KVM_GM_GRANT raises from the next entry on, or at once where a vCPU is inside;
+ * after KVM_GM_REVOKE no vCPU has it. Granting what is granted is -EEXIST,
+ * revoking what is not -ENOENT; what KVM would not let anybody have is -EPERM.
+ */
+struct kvm_gm_grant {
+	__u32 size;		/* sizeof(struct kvm_gm_grant) */
+	__u32 id;		/* of the seal */
+	__u32 generation;	/* of the seal; -ESTALE if it is another's */
+	__u32 kind;		/* KVM_GM_PRIV_MSR, _MWAIT or _HOSTINFO */
+	__u32 flags;		/* KVM_GM_PRIV_F_* */
+	__u32 first, last;	/* MSR: indices, last included; else 0 */
+	__u32 reserved;		/* 0 */
+};
+
+/*
+ * What a module with HOSTINFO reads. KVM writes an entry when it puts the vCPU on
+ * a physical CPU or takes it off, never at a crossing. Read `seq', the entry, and
+ * `seq' again: equal and even, or try again.
+ */
+#define KVM_GM_HOSTINFO_VERSION	1
+#define KVM_GM_HOSTINFO_VCPUS	126	/* vCPUs beyond have no entry */
+
+struct kvm_gm_hostinfo_vcpu {
+	__u32 seq;
+	__u32 cpu;		/* physical CPU that it was put on last */
+	__u32 vcpus;		/* of all VMs that were put on that CPU last, this one included */
+	__u32 reserved;
+	__u64 updated;		/* ns of the host's monotonic clock */
+	__u64 steal;		/* ns that its thread has waited for a CPU so far */
+};
+
+struct kvm_gm_hostinfo {
+	__u32 version;		/* KVM_GM_HOSTINFO_VERSION, or 0: not granted */
+	__u32 generation;	/* changes whenever anything below does */
+	__u32 cpus;		/* online on the host */
+	__u32 nr_vcpus;		/* entries that are in use */
+	__u64 reserved[6];
+	struct kvm_gm_hostinfo_vcpu vcpus[KVM_GM_HOSTINFO_VCPUS];	/* by vCPU id */
+};
+
 enum kvm_gm_exit_type {
 	KVM_GM_EXIT_SEAL	= 1,	/* init gate: seal, then set `ret' */
 	KVM_GM_EXIT_VIOLATION	= 2,	/* already acted upon; report it */
@@ -236,8 +310,18 @@ struct kvm_gm_exit {
 /* In the padding of struct kvm_run's union, so that its layout stays stock. */
 #define KVM_GM_EXIT(run)	((struct kvm_gm_exit *)(run)->padding)
 
+/*
+ * On KVM_EXIT_MMIO and KVM_EXIT_IO: the seal that the vCPU is inside of, 0: the
+ * guest itself. In bits of `flags' that upstream does not use.
+ */
+#define KVM_GM_RUN_VIEW_SHIFT	8
+#define KVM_GM_RUN_VIEW(run)	(((run)->flags >> KVM_GM_RUN_VIEW_SHIFT) & 0x1f)
+
 #define KVM_GM_SEAL	_IOWR(KVMIO, 0xf0, struct kvm_gm_seal)
 #define KVM_GM_UNSEAL	_IOW(KVMIO, 0xf1, __u32)
 #define KVM_GM_QUERY	_IOWR(KVMIO, 0xf2, struct kvm_gm_query)
+#define KVM_GM_GRANT	_IOW(KVMIO, 0xf3, struct kvm_gm_grant)
+#define KVM_GM_REVOKE	_IOW(KVMIO, 0xf4, struct kvm_gm_grant)
+#define KVM_GM_COUNTS	_IOW(KVMIO, 0xf5, struct kvm_gm_counts)
 
 #endif /* _UAPI_LINUX_KVM_GM_H */
