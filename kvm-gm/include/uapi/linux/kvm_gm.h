@@ -263,17 +263,19 @@ struct kvm_gm_grant {
 
 /*
  * What a module with HOSTINFO reads. KVM writes an entry when it puts the vCPU on
- * a physical CPU or takes it off, never at a crossing. Read `seq', the entry, and
- * `seq' again: equal and even, or try again.
+ * a physical CPU, never at a crossing. Read `seq', the entry, and `seq' again: equal
+ * and even, or try again.
  */
 #define KVM_GM_HOSTINFO_VERSION	1
 #define KVM_GM_HOSTINFO_VCPUS	126	/* vCPUs beyond have no entry */
+
+#define KVM_GM_HOSTINFO_F_ALONE	(1 << 0)  /* no other task was runnable on that CPU */
 
 struct kvm_gm_hostinfo_vcpu {
 	__u32 seq;
 	__u32 cpu;		/* physical CPU that it was put on last */
 	__u32 vcpus;		/* of all VMs that were put on that CPU last, this one included */
-	__u32 reserved;
+	__u32 flags;		/* KVM_GM_HOSTINFO_F_* */
 	__u64 updated;		/* ns of the host's monotonic clock */
 	__u64 steal;		/* ns that its thread has waited for a CPU so far */
 };

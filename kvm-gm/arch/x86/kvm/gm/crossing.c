@@ -118,6 +118,13 @@ void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing 
 				      kvm_rsp_read(vcpu));
 }
 
+static __always_inline void gm_count_gate(struct kvm_vcpu *vcpu, struct gm_gate *gate,
+					  enum kvm_gm_crossing kind)
+{
+	atomic64_inc(&gate->count);
+	gm_count(vcpu, gate->seal, kind);
+}
+
 static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 		     enum kvm_gm_violation kind, u64 addr, bool fast)
 {
@@ -217,7 +224,7 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	frame[-1] = seal->gates[seal->out_return].insn;
 	act->top_sp = top;
 
-	gm_count(vcpu, seal, KVM_GM_IN_CALL);
+	gm_count_gate(vcpu, gate, KVM_GM_IN_CALL);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu, rflags);
 	gm_go_on_at(vcpu, gate->target, top - 8);
@@ -275,7 +282,7 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 	if (last)
 		kref_get(&seal->ref);
 
-	gm_count(vcpu, seal, KVM_GM_OUT_RETURN);
+	gm_count_gate(vcpu, gate, KVM_GM_OUT_RETURN);
 	if (unlikely(act->outer))
 		gm_share_outer(seal, act);
 	gm_fpu_drop(vcpu, act);
@@ -327,7 +334,7 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 		gm_publish_out(seal, act);
 
 	/* From here on the activation may be somebody else's. */
-	gm_count(vcpu, seal, KVM_GM_OUT_CALL);
+	gm_count_gate(vcpu, gate, KVM_GM_OUT_CALL);
 	gm_scrub_registers(vcpu, GM_KEEP_ARGS, rflags);
 	gm_leave_view(vcpu);
 	/* Inline assembly may pass RBX as well (cmpxchg16b). */
@@ -400,7 +407,7 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RETURN, sp, fast);
 
-	gm_count(vcpu, seal, KVM_GM_IN_RETURN);
+	gm_count_gate(vcpu, gate, KVM_GM_IN_RETURN);
 	gm_fpu_show(vcpu, act);
 	gm_enter_view(vcpu, seal, act);
 	gm_sanitize_rflags(vcpu, rflags);
@@ -429,7 +436,7 @@ static __always_inline int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate
 	if (!act)
 		return gm_refuse(vcpu, gate, KVM_GM_V_RESUME, sp, fast);
 
-	gm_count(vcpu, seal, KVM_GM_RESUME);
+	gm_count_gate(vcpu, gate, KVM_GM_RESUME);
 	gm_fpu_show(vcpu, act);
 	gm_enter_view(vcpu, seal, act);
 	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));

@@ -72,6 +72,9 @@ int gm_handle_exit(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 		return GM_CONTINUE;
 	case GM_EXIT_EXCEPTION:
 		return gm_exception(vcpu, exit);
+	case GM_EXIT_RDMSR:
+	case GM_EXIT_WRMSR:
+		return gm_handle_msr(vcpu, exit->code, exit->class == GM_EXIT_WRMSR);
 	case GM_EXIT_OTHER:
 		break;
 	}
@@ -80,9 +83,3 @@ int gm_handle_exit(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 			    KVM_GM_NO_GATE, exit->code, INVALID_GPA);
 }
 EXPORT_SYMBOL_GPL(gm_handle_exit);
-
-int __gm_emulate(struct kvm_vcpu *vcpu)
-{
-	return gm_violation(vcpu, vcpu->arch.gm.seal, KVM_GM_V_EMULATE,
-			    KVM_GM_NO_GATE, 0, INVALID_GPA);
-}

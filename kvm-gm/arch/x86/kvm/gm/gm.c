@@ -13,6 +13,8 @@
  *	I5 data			seal.c, view.c, stack.c
  *	I6 translation		translate.c
  *	I7 fail closed		violation.c
+ *
+ * What it can be granted: privilege.c and the files that it names; emulate.c.
  */
 #include <linux/nospec.h>
 
@@ -100,6 +102,37 @@ void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query)
 	query->flags = READ_ONCE(seal->quarantined) ? KVM_GM_QUERY_F_QUARANTINED : 0;
 }
 
+static int gm_counts(struct kvm *kvm, const struct kvm_gm_counts *arg)
+{
+	u64 *counts __free(kvfree) = NULL;
+	struct gm_seal *seal;
+	u32 i, id;
+
+	if (arg->size != sizeof(*arg) || arg->reserved || !arg->id ||
+	    arg->id > KVM_GM_MAX_SEALS)
+		return -EINVAL;
+
+	id = array_index_nospec(arg->id, KVM_GM_MAX_SEALS + 1);
+	guard(mutex)(&kvm->slots_lock);
+
+	seal = rcu_dereference_protected(kvm->arch.gm->seals[id],
+					 lockdep_is_held(&kvm->slots_lock));
+	if (!seal)
+		return -ENOENT;
+	if (seal->generation != arg->generation)
+		return -ESTALE;
+	if (seal->nr_gates != arg->nr_gates)
+		return -EINVAL;
+
+	counts = kvmalloc_array(seal->nr_gates, sizeof(*counts), GFP_KERNEL);
+	if (!counts)
+		return -ENOMEM;
+	for (i = 0; i < seal->nr_gates; i++)
+		counts[i] = atomic64_read(&seal->gates[i].count);
+	return copy_to_user(u64_to_user_ptr(arg->counts), counts,
+			    seal->nr_gates * sizeof(*counts)) ? -EFAULT : 0;
+}
+
 static int gm_query(struct kvm *kvm, struct kvm_gm_query *query)
 {
 	struct gm *gm = kvm->arch.gm;
@@ -134,6 +167,8 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 	union {
 		struct kvm_gm_seal seal;
 		struct kvm_gm_query query;
+		struct kvm_gm_counts counts;
+		struct kvm_gm_grant grant;
 		u32 id;
 	} arg;
 	size_t size = _IOC_SIZE(ioctl);
@@ -143,6 +178,9 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 	case KVM_GM_SEAL:
 	case KVM_GM_UNSEAL:
 	case KVM_GM_QUERY:
+	case KVM_GM_COUNTS:
+	case KVM_GM_GRANT:
+	case KVM_GM_REVOKE:
 		break;
 	default:
 		return -ENOTTY;
@@ -160,6 +198,11 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 	case KVM_GM_QUERY:
 		r = gm_query(kvm, &arg.query);
 		break;
+	case KVM_GM_COUNTS:
+		return gm_counts(kvm, &arg.counts);
+	case KVM_GM_GRANT:
+	case KVM_GM_REVOKE:
+		return gm_grant(kvm, &arg.grant, ioctl == KVM_GM_GRANT);
 	default:
 		return gm_unseal_id(kvm, arg.id);
 	}
@@ -171,6 +214,7 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 /* INIT, or userspace resets: all registers are set right after this. */
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
+	gm_cancel_io(vcpu);
 	gm_fpu_drop(vcpu, vcpu->arch.gm.act);
 	gm_lose_activation(vcpu->arch.gm.seal, vcpu->arch.gm.act);
 	gm_leave_view(vcpu);
@@ -215,6 +259,13 @@ int __gm_vcpu_update(struct kvm_vcpu *vcpu)
 		/* What the module raised went with its context. */
 		kvm_clear_exception_queue(vcpu);
 		kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
+	}
+	/* What is granted has changed. */
+	if (gm_inside(vcpu))
+		kvm_x86_ops.gm->update_view(vcpu, READ_ONCE(vcpu->arch.gm.seal->view_flags));
+	if (READ_ONCE(vcpu->kvm->arch.gm->nr_hostinfo)) {
+		guard(preempt)();
+		__gm_update_hostinfo(vcpu, smp_processor_id());
 	}
 	return unlikely(vcpu->arch.gm.kernel_ended) ? gm_end_kernel(vcpu) : 1;
 }

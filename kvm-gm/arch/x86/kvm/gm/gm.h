@@ -65,6 +65,7 @@ struct gm_gate {
 	u8 flags;		/* KVM_GM_GATE_F_* */
 	u16 stack_words;
 	u16 results;		/* F_ASM: what the callee may change, and RSP */
+	atomic64_t count;	/* crossings */
 };
 
 #define GM_GATE_BITS	12	/* of gm->gates, log2 of the buckets */
@@ -148,6 +149,13 @@ struct gm_activation {
 	struct xregs_state *xsave;
 };
 
+/* MSRs that a module may reach, or (not granted) could once. */
+struct gm_msr_range {
+	u32 first, last;
+	bool write;
+	bool granted;
+};
+
 struct gm_seal {
 	struct kref ref;
 	struct kvm *kvm;
@@ -198,6 +206,13 @@ struct gm_seal {
 	u64 *borrowed[GM_MAX_BORROWED];
 	u32 nr_borrowed;
 
+	/* What it has been granted, see privilege.c. */
+	u32 view_flags;			/* GM_VIEW_*, of its view */
+	spinlock_t msr_lock;
+	struct gm_msr_range msrs[KVM_GM_MAX_GRANTS];
+	u32 nr_msrs;
+	struct kvm_gm_hostinfo *hostinfo;	/* RCU: while granted */
+
 	atomic64_t crossings[KVM_GM_NR_CROSSINGS];
 	atomic64_t violations[KVM_GM_NR_VIOLATIONS];
 };
@@ -215,6 +230,7 @@ struct gm {
 	struct gm_seal __rcu *seals[KVM_GM_MAX_SEALS + 1];
 	DECLARE_BITMAP(ids, KVM_GM_MAX_SEALS + 1);
 	unsigned int nr_seals;
+	unsigned int nr_hostinfo;	/* seals that have been granted it */
 	u32 generation;		/* of the latest seal */
 	struct kvm_gm_query ended[KVM_GM_MAX_SEALS + 1];	/* by id */
 	struct kvm_memory_slot slot;	/* stands in where the guest has none */
@@ -233,6 +249,8 @@ bool gm_in_guard(struct gm_seal *seal, u64 va);
 struct gm_page *gm_page_at(struct gm_seal *seal, u64 va);
 void gm_put_seal(struct gm_seal *seal);
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va);
+
+u32 gm_read_text(struct gm_seal *seal, u64 va, u8 *to, u32 len);
 
 /* gate.c */
 int gm_load_gates(struct gm_seal *seal, const struct kvm_gm_seal *arg);
@@ -342,6 +360,18 @@ bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
 void gm_share_outer(struct gm_seal *seal, struct gm_activation *act);
 void gm_collect_outer(struct gm_seal *seal, struct gm_activation *act);
+
+/* emulate.c */
+void gm_cancel_io(struct kvm_vcpu *vcpu);
+
+/* privilege.c */
+int gm_grant(struct kvm *kvm, const struct kvm_gm_grant *arg, bool grant);
+
+/* msr.c */
+int gm_handle_msr(struct kvm_vcpu *vcpu, u64 code, bool write);
+
+/* hostinfo.c */
+void __gm_update_hostinfo(struct kvm_vcpu *vcpu, int cpu);
 
 /* violation.c */
 void gm_abandon(struct kvm_vcpu *vcpu);

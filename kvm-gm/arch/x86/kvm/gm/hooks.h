@@ -43,6 +43,10 @@ void gm_create_vm_debugfs(struct kvm *kvm);
 void gm_vcpu_create(struct kvm_vcpu *vcpu);
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu);
 
+/* hostinfo.c */
+void __gm_vcpu_moved(struct kvm_vcpu *vcpu, int cpu);
+void __gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
+
 /* view.c */
 int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
 int __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
@@ -53,7 +57,9 @@ int __gm_hypercall(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void __gm_event_exit(struct kvm_vcpu *vcpu);
-int __gm_emulate(struct kvm_vcpu *vcpu);
+
+/* emulate.c */
+int __gm_emulate(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type);
 
 static inline void gm_destroy_vm(struct kvm *kvm)
 {
@@ -81,8 +87,24 @@ static inline void gm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 
 static inline void gm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
+	__gm_vcpu_moved(vcpu, -1);
 	if (gm_inside(vcpu))
 		__gm_vcpu_destroy(vcpu);
+}
+
+/* The vCPU has been put on @cpu, vcpu->cpu says where it was before; any VM. */
+static inline void gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	if (unlikely(vcpu->cpu != cpu))
+		__gm_vcpu_moved(vcpu, cpu);
+	if (gm_enabled(vcpu->kvm))
+		__gm_vcpu_load(vcpu, cpu);
+}
+
+/* Userspace learns whose access it is that it is to emulate. */
+static inline u16 gm_run_flags(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.gm.view << KVM_GM_RUN_VIEW_SHIFT;
 }
 
 /*
@@ -149,12 +171,12 @@ static inline void gm_event_exit(struct kvm_vcpu *vcpu)
 }
 
 /*
- * KVM is about to emulate an instruction: refused inside, since it would be
- * fetched from guest memory, which is not what the module executes.
+ * KVM is about to emulate an instruction inside. GM_CONTINUE: it is decoded
+ * already, from the sealed text; guest memory is not what the module executes.
  */
-static inline int gm_emulate(struct kvm_vcpu *vcpu)
+static inline int gm_emulate(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type)
 {
-	return gm_inside(vcpu) ? __gm_emulate(vcpu) : GM_CONTINUE;
+	return __gm_emulate(vcpu, gpa, emulation_type);
 }
 
 #endif /* __KVM_X86_GM_HOOKS_H */

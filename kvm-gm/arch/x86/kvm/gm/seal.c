@@ -23,6 +23,7 @@ static const struct {
 	[KVM_GM_REGION_RODATA]	= { GM_R, GM_R },
 	[KVM_GM_REGION_DATA]	= { GM_R, GM_R | GM_W },
 	[KVM_GM_REGION_STACK]	= { GM_R | GM_W, GM_R | GM_W, true },
+	[KVM_GM_REGION_HOSTINFO] = { GM_R, GM_R, true },
 };
 
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va)
@@ -57,6 +58,20 @@ struct gm_page *gm_page_at(struct gm_seal *seal, u64 va)
 	const struct gm_region *region = gm_find_region(seal, va);
 
 	return &seal->pages[region->first + ((va - region->va) >> PAGE_SHIFT)];
+}
+
+/* Copy sealed text from @va on: up to @len bytes, as many as are text of one region. */
+u32 gm_read_text(struct gm_seal *seal, u64 va, u8 *to, u32 len)
+{
+	const struct gm_region *region = gm_find_region(seal, va);
+	u32 i;
+
+	if (!region || region->kind != KVM_GM_REGION_TEXT)
+		return 0;
+	len = min_t(u64, len, region->va + region->size - va);
+	for (i = 0; i < len; i++, va++)
+		to[i] = *((u8 *)page_address(gm_page_at(seal, va)->page) + offset_in_page(va));
+	return len;
 }
 
 static bool gm_regions_overlap(struct gm_seal *a, struct gm_seal *b)
@@ -107,7 +122,7 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, u32 kind,
 static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 {
 	struct kvm_gm_region *in __free(kvfree) = NULL;
-	u32 i, j, index = 0, stacks = 0;
+	u32 i, j, index = 0, stacks = 0, infos = 0;
 	u64 total = 0;
 	int r;
 
@@ -156,6 +171,10 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 			seal->stack_size = arg->stack_pages << PAGE_SHIFT;
 			seal->nr_acts = in[i].nr_pages / arg->stack_pages;
 			if (in[i].nr_pages % arg->stack_pages)
+				return -EINVAL;
+			break;
+		case KVM_GM_REGION_HOSTINFO:
+			if (infos++ || in[i].nr_pages != 1 || in[i].content)
 				return -EINVAL;
 			break;
 		case KVM_GM_REGION_GATES:
@@ -387,9 +406,11 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	kref_init(&seal->ref);
 	raw_spin_lock_init(&seal->table_lock);
 	raw_spin_lock_init(&seal->act_lock);
+	spin_lock_init(&seal->msr_lock);
 	seal->kvm = kvm;
 	seal->hash = gm->hash;
 	seal->policy = arg->policy;
+	seal->view_flags = GM_VIEW_INSIDE;
 	memcpy(seal->name, arg->name, sizeof(seal->name));
 
 	r = gm_check_paging(kvm);
@@ -453,6 +474,8 @@ static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 	RCU_INIT_POINTER(gm->seals[seal->id], NULL);
 	gm_remove_gates(seal);
 	WRITE_ONCE(gm->nr_seals, gm->nr_seals - 1);
+	if (seal->hostinfo)
+		WRITE_ONCE(gm->nr_hostinfo, gm->nr_hostinfo - 1);
 	WRITE_ONCE(seal->dead, true);
 
 	gm_invalidate_begin(seal);

@@ -10,12 +10,27 @@
 #include "svm/svm.h"
 #include "x86.h"
 
-static void gm_svm_intercept(struct vcpu_svm *svm, bool inside)
+/* Outside they exit, unless all of the VM may use them. */
+static void gm_svm_mwait(struct vcpu_svm *svm, bool allow)
+{
+	struct vmcb_control_area *control = &svm->vmcb01.ptr->control;
+
+	svm->vcpu.arch.gm.mwait = allow;
+	if (allow || kvm_mwait_in_guest(svm->vcpu.kvm)) {
+		vmcb_clr_intercept(control, INTERCEPT_MONITOR);
+		vmcb_clr_intercept(control, INTERCEPT_MWAIT);
+	} else {
+		vmcb_set_intercept(control, INTERCEPT_MONITOR);
+		vmcb_set_intercept(control, INTERCEPT_MWAIT);
+	}
+}
+
+static void gm_svm_intercept(struct vcpu_svm *svm, u32 flags)
 {
 	u32 *intercepts = &svm->vmcb01.ptr->control.intercepts[INTERCEPT_EXCEPTION];
 	struct kvm_vcpu *vcpu = &svm->vcpu;
 
-	if (inside) {
+	if (flags & GM_VIEW_INSIDE) {
 		/* KVM's step to the end of an NMI would step the module. */
 		if (unlikely(svm->nmi_singlestep)) {
 			svm->nmi_singlestep = false;
@@ -27,6 +42,8 @@ static void gm_svm_intercept(struct vcpu_svm *svm, bool inside)
 	} else {
 		*intercepts = vcpu->arch.gm.vendor_saved;
 	}
+	if (unlikely(vcpu->arch.gm.mwait != !!(flags & GM_VIEW_MWAIT)))
+		gm_svm_mwait(svm, flags & GM_VIEW_MWAIT);
 	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
@@ -43,8 +60,9 @@ static u64 gm_svm_pat(struct kvm_vcpu *vcpu, bool inside)
 }
 
 static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
-			       bool inside)
+			       u32 flags)
 {
+	bool inside = flags & GM_VIEW_INSIDE;
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
@@ -61,9 +79,19 @@ static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long 
 	vmcb->control.tlb_ctl = static_cpu_has(X86_FEATURE_FLUSHBYASID) ?
 				TLB_CONTROL_FLUSH_ASID : TLB_CONTROL_FLUSH_ALL_ASID;
 
-	gm_svm_intercept(svm, inside);
+	gm_svm_intercept(svm, flags);
 	if (inside)
 		vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+}
+
+static void gm_svm_update_view(struct kvm_vcpu *vcpu, u32 flags)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (vcpu->arch.gm.mwait == !!(flags & GM_VIEW_MWAIT))
+		return;
+	gm_svm_mwait(svm, flags & GM_VIEW_MWAIT);
+	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
 /* The debugger's breakpoints are the one thing that KVM changes at any time. */
@@ -88,6 +116,7 @@ const struct gm_vendor_ops gm_svm_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
 	.supports	= gm_svm_supports,
 	.switch_view	= gm_svm_switch_view,
+	.update_view	= gm_svm_update_view,
 };
 
 static void gm_svm_classify_exception(struct vcpu_svm *svm, struct gm_exit *exit)
@@ -172,6 +201,20 @@ int gm_svm_handle_exit(struct kvm_vcpu *vcpu)
 		/* F3 90, so that nobody need decode it. */
 		svm->next_rip = kvm_rip_read(vcpu) + 2;
 		exit.class = GM_EXIT_HOST;
+		break;
+	case SVM_EXIT_IOIO:
+		/* String instructions have memory, too. */
+		if (!(svm->vmcb->control.exit_info_1 & SVM_IOIO_STR_MASK))
+			exit.class = GM_EXIT_HOST;
+		break;
+	case SVM_EXIT_MONITOR:
+	case SVM_EXIT_MWAIT:
+		/* Not granted: as in every guest. 0F 01 C8, 0F 01 C9. */
+		svm->next_rip = kvm_rip_read(vcpu) + 3;
+		exit.class = GM_EXIT_HOST;
+		break;
+	case SVM_EXIT_MSR:
+		exit.class = svm->vmcb->control.exit_info_1 ? GM_EXIT_WRMSR : GM_EXIT_RDMSR;
 		break;
 	case SVM_EXIT_NPF:
 		exit.class = GM_EXIT_MEMORY;

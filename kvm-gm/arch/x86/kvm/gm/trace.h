@@ -81,6 +81,33 @@ TRACE_EVENT(kvm_gm_violation,
 		      (int)__entry->gate, __entry->rip, __entry->addr, __entry->gpa)
 );
 
+TRACE_EVENT(kvm_gm_grant,
+	    TP_PROTO(u32 id, bool grant, u32 kind, u32 flags, u32 first, u32 last),
+	    TP_ARGS(id, grant, kind, flags, first, last),
+
+	    TP_STRUCT__entry(__field(u32,	id)
+			     __field(bool,	grant)
+			     __field(u32,	kind)
+			     __field(u32,	flags)
+			     __field(u32,	first)
+			     __field(u32,	last)),
+
+	    TP_fast_assign(__entry->id		= id;
+			   __entry->grant	= grant;
+			   __entry->kind	= kind;
+			   __entry->flags	= flags;
+			   __entry->first	= first;
+			   __entry->last	= last;),
+
+	    TP_printk("module %u %s %s flags 0x%x first 0x%x last 0x%x",
+		      __entry->id, __entry->grant ? "granted" : "revoked",
+		      __print_symbolic(__entry->kind,
+				       { KVM_GM_PRIV_MSR,	"msr" },
+				       { KVM_GM_PRIV_MWAIT,	"mwait" },
+				       { KVM_GM_PRIV_HOSTINFO,	"hostinfo" }),
+		      __entry->flags, __entry->first, __entry->last)
+);
+
 DECLARE_EVENT_CLASS(kvm_gm_sealing,
 		    TP_PROTO(u32 id, const char *name, u32 nr_pages, u32 nr_gates),
 		    TP_ARGS(id, name, nr_pages, nr_gates),

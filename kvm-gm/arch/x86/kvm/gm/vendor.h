@@ -13,6 +13,10 @@
 
 #define GM_HYPERCALL_LEN	3
 
+/* What a view is, for switch_view(): */
+#define GM_VIEW_INSIDE	(1 << 0)	/* a module's */
+#define GM_VIEW_MWAIT	(1 << 1)	/* where MONITOR and MWAIT do not exit */
+
 struct gm_vendor_ops {
 	/* The hypercall instruction that always exits on this CPU. */
 	u8 hypercall[GM_HYPERCALL_LEN];
@@ -23,12 +27,16 @@ struct gm_vendor_ops {
 	/*
 	 * After: the vCPU walks second-level tables at @root (INVALID_PAGE: they
 	 * are loaded before the next VM-entry) and the guest's tables at @cr3,
-	 * and uses no translation cached under another view. With @inside, every
-	 * exception exits, nothing is delivered by hardware without an exit, and
-	 * no interrupt shadow is left; without, exceptions exit as they did.
+	 * and uses no translation cached under another view. @flags, GM_VIEW_*:
+	 * inside, every exception exits, nothing is delivered by hardware without
+	 * an exit, and no interrupt shadow is left; else exceptions exit as they
+	 * did, and so do MONITOR and MWAIT.
 	 */
 	void (*switch_view)(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
-			    bool inside);
+			    u32 flags);
+
+	/* The flags of the view that the vCPU is in have changed. */
+	void (*update_view)(struct kvm_vcpu *vcpu, u32 flags);
 };
 
 /* What the vendor's exit handler found while the vCPU was inside. */
@@ -37,6 +45,8 @@ enum gm_exit_class {
 	GM_EXIT_HYPERCALL,	/* stock handling, which calls gm_hypercall() */
 	GM_EXIT_MEMORY,		/* second-level fault: stock handling */
 	GM_EXIT_EXCEPTION,	/* vector, error code, payload below */
+	GM_EXIT_RDMSR,		/* by RDMSR itself; always exits inside, unless the guest has it */
+	GM_EXIT_WRMSR,
 	GM_EXIT_OTHER,		/* a violation; code is the vendor's exit code */
 };
 

@@ -21,7 +21,7 @@
  * request below sees to it.
  */
 static __always_inline void gm_switch_view(struct kvm_vcpu *vcpu, u32 view,
-					   unsigned long cr3)
+					   unsigned long cr3, u32 flags)
 {
 	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
 	struct kvm_mmu *mmu = vcpu->arch.mmu;
@@ -36,7 +36,7 @@ static __always_inline void gm_switch_view(struct kvm_vcpu *vcpu, u32 view,
 	if (unlikely(!VALID_PAGE(root)))
 		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	kvm_x86_ops.gm->switch_view(vcpu, root, cr3, view);
+	kvm_x86_ops.gm->switch_view(vcpu, root, cr3, flags);
 }
 
 void __gm_free_roots(struct kvm_vcpu *vcpu)
@@ -67,7 +67,7 @@ void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
 	v->guest_dr7 = vcpu->arch.dr7;
 
 	gm_return_borrowed(seal);
-	gm_switch_view(vcpu, seal->id, gfn_to_gpa(seal->aperture));
+	gm_switch_view(vcpu, seal->id, gfn_to_gpa(seal->aperture), READ_ONCE(seal->view_flags));
 
 	/* The guest has no business setting breakpoints inside. */
 	if (v->guest_dr7 & DR7_BP_EN_MASK)
@@ -80,7 +80,7 @@ void gm_leave_view(struct kvm_vcpu *vcpu)
 	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
 	struct gm_seal *seal = v->seal;
 
-	gm_switch_view(vcpu, 0, v->guest_cr3);
+	gm_switch_view(vcpu, 0, v->guest_cr3, 0);
 
 	if (v->guest_dr7 & DR7_BP_EN_MASK)
 		kvm_set_dr(vcpu, 7, v->guest_dr7);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: what goes on on the host, a privilege.
+ *
+ * A page of KVM's that the module's view has in place of one of its own, with
+ * an entry for each vCPU that is written when the vCPU is put on a physical CPU.
+ * Outside the view there are zeroes in its place, and inside without the grant.
+ */
+#include <linux/nospec.h>
+#include <linux/sched.h>
+#include <linux/timekeeping.h>
+
+#include "gm/privilege.h"
+
+/* vCPUs of all VMs, by the physical CPU that they were put on last. */
+static DEFINE_PER_CPU(atomic_t, gm_vcpus);
+
+void __gm_vcpu_moved(struct kvm_vcpu *vcpu, int cpu)
+{
+	if (vcpu->cpu >= 0)
+		atomic_dec(per_cpu_ptr(&gm_vcpus, vcpu->cpu));
+	if (cpu >= 0)
+		atomic_inc(per_cpu_ptr(&gm_vcpus, cpu));
+}
+
+/* By the vCPU's own thread only, which is on its CPU. */
+static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, int cpu)
+{
+	struct kvm_gm_hostinfo_vcpu *entry;
+	u32 id = vcpu->vcpu_id;
+
+	if (id >= KVM_GM_HOSTINFO_VCPUS)
+		return;
+	entry = &info->vcpus[array_index_nospec(id, KVM_GM_HOSTINFO_VCPUS)];
+
+	WRITE_ONCE(entry->seq, entry->seq + 1);
+	smp_wmb();
+	entry->cpu = cpu;
+	entry->vcpus = atomic_read(per_cpu_ptr(&gm_vcpus, cpu));
+	entry->flags = single_task_running() ? KVM_GM_HOSTINFO_F_ALONE : 0;
+	entry->updated = ktime_get_mono_fast_ns();
+#ifdef CONFIG_SCHED_INFO
+	entry->steal = current->sched_info.run_delay;
+#endif
+	smp_wmb();
+	WRITE_ONCE(entry->seq, entry->seq + 1);
+	WRITE_ONCE(info->generation, info->generation + 1);
+}
+
+void __gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	if (READ_ONCE(vcpu->kvm->arch.gm->nr_hostinfo))
+		__gm_update_hostinfo(vcpu, cpu);
+}
+
+/* The vCPU is on @cpu; preemption is off. */
+void __gm_update_hostinfo(struct kvm_vcpu *vcpu, int cpu)
+{
+	struct gm *gm = vcpu->kvm->arch.gm;
+	int i;
+
+	guard(rcu)();
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *seal = rcu_dereference(gm->seals[i]);
+		struct kvm_gm_hostinfo *info = seal ? READ_ONCE(seal->hostinfo) : NULL;
+
+		if (info)
+			gm_write_entry(vcpu, info, cpu);
+	}
+}
+
+static struct kvm_gm_hostinfo *gm_hostinfo_page(struct gm_seal *seal)
+{
+	u32 i;
+
+	BUILD_BUG_ON(sizeof(struct kvm_gm_hostinfo) > PAGE_SIZE);
+
+	for (i = 0; i < seal->nr_regions; i++)
+		if (seal->regions[i].kind == KVM_GM_REGION_HOSTINFO)
+			return page_address(seal->pages[seal->regions[i].first].page);
+	return NULL;
+}
+
+static int gm_grant_hostinfo(struct gm_seal *seal, const struct kvm_gm_grant *arg)
+{
+	struct kvm_gm_hostinfo *info = gm_hostinfo_page(seal);
+	struct kvm *kvm = seal->kvm;
+
+	if (!info)
+		return -ENXIO;
+	if (seal->hostinfo)
+		return -EEXIST;
+
+	info->cpus = num_online_cpus();
+	info->nr_vcpus = KVM_GM_HOSTINFO_VCPUS;
+	WRITE_ONCE(info->version, KVM_GM_HOSTINFO_VERSION);
+	WRITE_ONCE(seal->hostinfo, info);
+	WRITE_ONCE(kvm->arch.gm->nr_hostinfo, kvm->arch.gm->nr_hostinfo + 1);
+	/* Those that stay where they are have an entry as well. */
+	kvm_make_all_cpus_request(kvm, KVM_REQ_GM);
+	return 0;
+}
+
+static int gm_revoke_hostinfo(struct gm_seal *seal, const struct kvm_gm_grant *arg)
+{
+	struct kvm_gm_hostinfo *info = seal->hostinfo;
+	struct gm *gm = seal->kvm->arch.gm;
+
+	if (!info)
+		return -ENOENT;
+
+	WRITE_ONCE(seal->hostinfo, NULL);
+	WRITE_ONCE(gm->nr_hostinfo, gm->nr_hostinfo - 1);
+	synchronize_rcu();
+	clear_page(info);
+	return 0;
+}
+
+const struct gm_privilege_ops gm_hostinfo_ops = {
+	.grant	= gm_grant_hostinfo,
+	.revoke	= gm_revoke_hostinfo,
+};
