@@ -84,7 +84,8 @@ static int stray_run(const char *val, const struct kernel_param *kp)
 	else if (sysfs_streq(val, "cpuid"))
 		asm volatile("cpuid" : : : "eax", "ebx", "ecx", "edx");
 	else if (sysfs_streq(val, "mmio"))
-		readl((void __iomem *)fix_to_virt(FIX_IO_APIC_BASE_0));
+		asm volatile("lock orl $0, %0"
+			     : "+m" (*(u32 *)fix_to_virt(FIX_IO_APIC_BASE_0)));
 	else if (sysfs_streq(val, "fault"))
 		asm volatile("mov %0, %%rbx; mov 0, %%rax" : : "i" (GM_STRAY_SECRET) : "rax", "rbx");
 	else if (sysfs_streq(val, "keep"))

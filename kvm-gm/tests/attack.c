@@ -81,6 +81,10 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 	memcpy(module->content[REGION_TEXT], victim_text, PAGE);
 	memset(module->content[REGION_RODATA], 0xc0, PAGE);
 	memset(module->content[REGION_DATA], 0xda, PAGE);
+	if (setup->hostinfo) {
+		module->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO;
+		module->regions[REGION_DATA].content = 0;
+	}
 	module->arg.policy = setup->policy;
 	if (setup->window) {
 		const char *const returns[] = {
@@ -519,7 +523,7 @@ void violation_at(const char *file, int line, struct vcpu *vcpu, const struct vi
 	struct kvm_regs before = vcpu_regs(vcpu), regs;
 	struct module *module = v->module;
 	uint32_t id = module ? module->arg.id : 0;
-	uint64_t rip = v->inside ? gate_va(GATE_RESUME) : v->rip;
+	uint64_t rip = v->inside ? gate_va(GATE_RESUME) : v->rip_after ?: v->rip;
 
 	if (run_on(vcpu) != KVM_EXIT_GM)
 		fail_at(file, line, "no violation '%s', but %s", kind_name(v->kind),

@@ -25,7 +25,7 @@ struct attack {
 /* One for each invariant or part of it, ended by a row without a name. */
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
-	closed_attacks[], race_attacks[];
+	closed_attacks[], race_attacks[], privilege_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;
@@ -46,6 +46,7 @@ struct setup {
 	bool other;			/* a second module, sealed */
 	bool interrupt_controller;	/* KVM's own: then HLT is no exit */
 	bool window;			/* text_out_window() shares 32 bytes */
+	bool hostinfo;			/* region_va(REGION_DATA) is a HOSTINFO region */
 };
 
 void start(void);
@@ -163,6 +164,7 @@ struct violation {
 	enum kvm_gm_policy policy;
 	unsigned int vector;	/* what the guest takes, with error code 0; 0: #GP */
 	bool moved;		/* outside, but not where it started: registers differ */
+	uint64_t rip_after;	/* where it is found then, if not at .rip */
 	bool no_stack;		/* the guest cannot take #GP: it is dropped */
 	bool any_gpa;		/* in the aperture, whose place is drawn at random */
 };

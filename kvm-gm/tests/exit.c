@@ -18,9 +18,9 @@ extern const char text_count[], text_keep[], text_divide[], text_undefined[];
 extern const char text_not_canonical[], text_load_ds[], text_load_ss[], text_float[];
 extern const char text_float_divide[], text_step[], text_vmcall[], text_syscall[], text_hlt[];
 extern const char text_cpuid[], text_rdpmc[], text_read_cr0[], text_write_cr0[];
-extern const char text_write_cr4[], text_read_dr7[], text_write_dr7[], text_clts[], text_in[];
-extern const char text_out_port[], text_rdmsr[], text_wrmsr[], text_xsetbv[], text_wbinvd[];
-extern const char text_invd[], text_monitor[], text_mwait[], text_write_cr3[];
+extern const char text_write_cr4[], text_read_dr7[], text_write_dr7[], text_clts[];
+extern const char text_rdmsr[], text_wrmsr[], text_xsetbv[], text_wbinvd[];
+extern const char text_invd[], text_write_cr3[];
 extern const char text_write_cr3_after[], text_pause[], text_rdtsc[], text_vmrun[];
 extern const char text_vmload[], text_vmsave[], text_stgi[], text_clgi[], text_invlpga[];
 extern const char out_return[], out[];
@@ -466,15 +466,11 @@ const struct attack exit_attacks[] = {
 	INSTRUCTION("write-cr4", "a store to CR4", text_write_cr4, 0, 0x14, 0),
 	INSTRUCTION("read-dr7", "a load from DR7", text_read_dr7, 0, 0x27, 0),
 	INSTRUCTION("write-dr7", "a store to DR7", text_write_dr7, 0, 0x37, 0),
-	INSTRUCTION("in", "IN", text_in, 0, 0x7b, 0),
-	INSTRUCTION("out", "OUT", text_out_port, 0, 0x7b, 0),
 	INSTRUCTION("rdmsr", "RDMSR", text_rdmsr, 5, 0x7c, 0),
 	INSTRUCTION("wrmsr", "WRMSR", text_wrmsr, 5, 0x7c, 0),
 	INSTRUCTION("xsetbv", "XSETBV", text_xsetbv, 2, 0x8d, 0x40000),
 	INSTRUCTION("wbinvd", "WBINVD", text_wbinvd, 0, 0x89, 0),
 	INSTRUCTION("invd", "INVD", text_invd, 0, 0x76, 0),
-	INSTRUCTION("monitor", "MONITOR", text_monitor, 0, 0x8a, 0),
-	INSTRUCTION("mwait", "MWAIT", text_mwait, 0, 0x8b, 0),
 	{ "inside-write-cr3", 2, "a store to CR3 inside, of the guest's own tables: escape",
 	  write_cr3, NULL },
 	INSTRUCTION("vmrun", "VMRUN", text_vmrun, 0, 0x80, 0),

@@ -42,6 +42,17 @@ kernel_read:
 	mov (%rdi),%rax
 	hlt
 
+	.globl kernel_monitors
+kernel_monitors:			/* RDX times */
+	xor %ecx,%ecx
+	mov %rdi,%rax
+	mov %rdx,%rbx
+	xor %edx,%edx
+1:	monitor
+	dec %rbx
+	jnz 1b
+	hlt
+
 	.globl kernel_lock_or
 kernel_lock_or:
 	lock orq %rax,(%rdi)
@@ -593,14 +604,6 @@ text_write_dr7:
 text_clts:
 	clts
 	ret
-	.globl text_in
-text_in:
-	in $0x80,%al
-	ret
-	.globl text_out_port
-text_out_port:
-	out %al,$0x80
-	ret
 	.globl text_rdmsr
 text_rdmsr:
 	mov $0xc0000080,%ecx
@@ -624,13 +627,129 @@ text_wbinvd:
 text_invd:
 	invd
 	ret
-	.globl text_monitor
-text_monitor:
-	monitor
+	.globl text_monitors
+text_monitors:				/* what is at RSI, RDX times */
+	xor %ecx,%ecx
+	mov %rsi,%rax
+	mov %rdx,%rdi
+	xor %edx,%edx
+1:	monitor
+	dec %rdi
+	jnz 1b
+	mov $1,%eax
 	ret
-	.globl text_mwait
-text_mwait:
+	.globl text_mwaits
+text_mwaits:				/* RDX times, for nothing */
+	xor %ecx,%ecx
+	xor %eax,%eax
+1:	mwait
+	dec %rdx
+	jnz 1b
+	mov $1,%eax
+	ret
+	.globl text_mwait_until
+text_mwait_until:			/* (RSI) is set */
+	xor %ecx,%ecx
+	xor %edx,%edx
+1:	mov %rsi,%rax
+	monitor
+	xor %eax,%eax
 	mwait
+	cmpq $0,(%rsi)
+	je 1b
+	mov $1,%eax
+	ret
+
+/* Of devices, ports and MSRs. */
+	.globl text_port_in
+text_port_in:				/* from port SI */
+	mov %esi,%edx
+	xor %eax,%eax
+	in (%dx),%eax
+	ret
+	.globl text_port_out
+text_port_out:				/* EDX to port SI */
+	mov %edx,%eax
+	mov %esi,%edx
+	out %eax,(%dx)
+	mov $1,%eax
+	ret
+	.globl text_port_string
+text_port_string:			/* from memory */
+	mov %esi,%edx
+	.globl text_port_string_itself
+text_port_string_itself:
+	outsl (%rsi),(%dx)
+	ret
+	.globl text_msr_read
+text_msr_read:				/* ESI */
+	mov %esi,%ecx
+	.globl text_msr_read_itself
+text_msr_read_itself:
+	rdmsr
+	shl $32,%rdx
+	or %rdx,%rax
+	ret
+	.globl text_msr_write
+text_msr_write:				/* EDX to MSR ESI */
+	mov %esi,%ecx
+	mov %edx,%eax
+	xor %edx,%edx
+	.globl text_msr_write_itself
+text_msr_write_itself:
+	wrmsr
+	mov $1,%eax
+	ret
+	.globl text_load_byte
+text_load_byte:
+	movzbl (%rsi),%eax
+	ret
+	.globl text_load_sign
+text_load_sign:
+	movswq (%rsi),%rax
+	ret
+	.globl text_load_half
+text_load_half:
+	mov (%rsi),%eax
+	ret
+	.globl text_store_byte
+text_store_byte:
+	mov %dl,(%rsi)
+	mov $1,%eax
+	ret
+	.globl text_store_constant
+text_store_constant:
+	movl $SECRET(9),(%rsi)
+	mov $1,%eax
+	ret
+	.globl text_lock_or
+text_lock_or:
+	lock orq %rdx,(%rsi)
+	ret
+	.globl text_compare
+text_compare:
+	cmp %rdx,(%rsi)
+	ret
+	.globl text_exchange
+text_exchange:
+	xchg %rdx,(%rsi)
+	ret
+	.globl text_push_memory
+text_push_memory:
+	push (%rsi)
+	.globl text_copy
+text_copy:				/* a word from RSI to RDX */
+	mov %rdx,%rdi
+	.globl text_copy_itself
+text_copy_itself:
+	movsq
+	ret
+	.globl text_call_memory
+text_call_memory:
+	jmp *(%rsi)
+	.globl text_load_gs
+text_load_gs:				/* relative to the GS base */
+	mov %gs:(%rsi),%rax
 	ret
 	.globl text_vmrun
 text_vmrun:

@@ -404,19 +404,6 @@ static void aperture_slot(const struct attack *attack)
 	expect_intact();
 }
 
-/* A device, or a guess that is wrong: no instruction is emulated inside. */
-static void guess_inside(const struct attack *attack)
-{
-	const char *text = attack->with;
-
-	start();
-	machine_map(&vm, VA_BESIDE, 1ULL << 38, PTE_P | PTE_W);
-	call_text(cpu, text, SP, VA_BESIDE, 0);
-	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(text), 0,
-			 .module = &victim, .inside = SP);
-	expect_activations(0, 1);
-}
-
 /* A guess at where the aperture is, and a wrong one: there is no second. */
 static void guess_aperture(const struct attack *attack)
 {
@@ -426,10 +413,12 @@ static void guess_aperture(const struct attack *attack)
 	start();
 	if (learn_aperture() - gpa >= 1ULL << 38)
 		skip("guest physical addresses are not of 40 bits");
+	/* Below that, it is a device. */
 	machine_map(&vm, VA_BESIDE, gpa - PAGE, PTE_P | PTE_W);
 	call_text(cpu, text, SP, VA_BESIDE, 0);
-	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(text), 0,
-			 .module = &victim, .inside = SP);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
+	expect_equal("address", cpu->run->mmio.phys_addr, gpa - PAGE);
+	expect_return(cpu);
 	expect_equal("flags", query(1).flags, 0);
 	machine_map(&vm, VA_BESIDE, gpa, PTE_P | PTE_W);
 	call_text(cpu, text, SP, VA_BESIDE, 0);
@@ -483,13 +472,9 @@ const struct attack translation_attacks[] = {
 	  aperture_to_execute, NULL },
 	{ "aperture-slot", 6, "memory added over KVM's own frames: the guest has that",
 	  aperture_slot, NULL },
-	{ "guess-write", 6, "a store from inside to where no memory is: emulate",
-	  guess_inside, text_write },
 	{ "guess-aperture-write", 6, "a store to where KVM's frames might be: access, quarantine",
 	  guess_aperture, text_write },
 	{ "guess-aperture-read", 6, "a load from there: access, quarantine",
 	  guess_aperture, text_read },
-	{ "guess-read", 6, "a load from inside from where no memory is: emulate",
-	  guess_inside, text_read },
 	{}
 };

@@ -11,7 +11,7 @@ import os
 KVM_CREATE_VM = 0xAE01
 
 # What the emulator cannot do is left out by name, so that it warns of nothing.
-TCG_CPU = ("EPYC,+svm,+npt,fxsr-opt=off,misalignsse=off,osvw=off,topoext=off,"
+TCG_CPU = ("EPYC,+svm,+npt,+monitor,fxsr-opt=off,misalignsse=off,osvw=off,topoext=off,"
            "nrip-save=off,xsavec=off")
 
 

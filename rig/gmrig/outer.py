@@ -101,7 +101,7 @@ class Outer:
                               f"{'' if self.icount else 'mitigations=off '}"
                               "nowatchdog random.trust_cpu=on cryptomgr.notests "
                               f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
-                              f"audit=0 GM_RUN={self.run}",
+                              f"audit=0 idle=halt GM_RUN={self.run}",
                    "-serial", f"file:{self.console.path}",
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
                               "readonly=on,multidevs=remap",
