@@ -690,6 +690,14 @@ text_msr_read_itself:
 	shl $32,%rdx
 	or %rdx,%rax
 	ret
+	.globl text_msr_prefixed
+text_msr_prefixed:			/* the same, with a prefix that means nothing */
+	mov %esi,%ecx
+	.globl text_msr_prefixed_itself
+text_msr_prefixed_itself:
+	.byte 0x48
+	rdmsr
+	ret
 	.globl text_msr_write
 text_msr_write:				/* EDX to MSR ESI */
 	mov %esi,%ecx

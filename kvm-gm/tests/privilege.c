@@ -30,6 +30,7 @@ extern const char text_store_constant[], text_lock_or[], text_compare[], text_ex
 extern const char text_push_memory[], text_copy[], text_copy_itself[], text_call_memory[];
 extern const char text_load_gs[], text_port_in[], text_port_out[], text_port_string[];
 extern const char text_port_string_itself[], text_msr_read[], text_msr_read_itself[];
+extern const char text_msr_prefixed[], text_msr_prefixed_itself[];
 extern const char text_msr_write[], text_msr_write_itself[], text_monitors[], text_mwaits[];
 extern const char text_read_private[];
 
@@ -347,6 +348,15 @@ static void msr_revoked(const struct attack *attack)
 	expect_equal("a store", expect_return(cpu), 1);
 	/* It was not for writing, and is not now. */
 	expect_no_msr(text_msr_write, text_msr_write_itself, MSR_TSC);
+}
+
+/* An RDMSR that is not two bytes: KVM does not guess where the next instruction is. */
+static void msr_prefixed(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	grant(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
+	expect_no_msr(text_msr_prefixed, text_msr_prefixed_itself, MSR_TSC);
 }
 
 /* A seal that follows has none of it. */
@@ -708,6 +718,7 @@ const struct attack privilege_attacks[] = {
 	{ "msr-beside", 2, "MSRs beside those that are granted: exit", msr_beside, NULL },
 	{ "msr-other", 2, "an MSR that is granted to another module: exit", msr_of_another, NULL },
 	{ "msr-revoked", 2, "MSRs that have been revoked: zero, and nothing", msr_revoked, NULL },
+	{ "msr-prefixed", 2, "RDMSR with a prefix: exit", msr_prefixed, NULL },
 	{ "msr-sealed-again", 2, "an MSR granted to the seal before: exit", msr_sealed_again, NULL },
 
 	{ "monitor", 2, "MONITOR inside, granted: no exits", mwait, text_monitors },

@@ -52,7 +52,18 @@ REFUSED("region-wraps", "a region past the end", EINVAL,
 	m->regions[REGION_STACK].va = -2 * PAGE)
 REFUSED("region-kind-none", "a region of no kind", EINVAL, m->regions[REGION_DATA].kind = 0)
 REFUSED("region-kind", "a region of an unknown kind", EINVAL,
-	m->regions[REGION_DATA].kind = KVM_GM_REGION_STACK + 1)
+	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO + 1)
+REFUSED("hostinfo-content", "host information with contents", EINVAL,
+	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO)
+REFUSED("hostinfo-large", "host information of two pages", EINVAL,
+	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO;
+	m->regions[REGION_DATA].content = 0; m->regions[REGION_DATA].nr_pages = 2;
+	m->regions[REGION_DATA].va += MIB)
+REFUSED("hostinfo-twice", "two regions of host information", EINVAL,
+	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO;
+	m->regions[REGION_DATA].content = 0;
+	m->regions[REGION_RODATA].kind = KVM_GM_REGION_HOSTINFO;
+	m->regions[REGION_RODATA].content = 0)
 REFUSED("regions-overlap", "a page in two regions", EINVAL,
 	m->regions[REGION_DATA].va = m->regions[REGION_RODATA].va)
 REFUSED("regions-overlap-end", "a region that reaches into another", EINVAL,

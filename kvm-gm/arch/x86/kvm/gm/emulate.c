@@ -26,8 +26,7 @@ static bool gm_may_emulate(const struct x86_emulate_ctxt *ctxt, gpa_t gpa)
 {
 	const struct operand *mem = ctxt->memopp;
 
-	return ctxt->mode == X86EMUL_MODE_PROT64 && !ctxt->rep_prefix && !ctxt->lock_prefix &&
-	       gm_is_plain_mov(ctxt) && mem && mem->type == OP_MEM && ctxt->ad_bytes == 8 &&
+	return gm_is_plain_mov(ctxt) && mem && mem->type == OP_MEM &&
 	       mem->addr.mem.seg != VCPU_SREG_FS && mem->addr.mem.seg != VCPU_SREG_GS &&
 	       /* Then the emulator takes the address from us, and walks no tables. */
 	       !((mem->addr.mem.ea ^ gpa) & ~PAGE_MASK) &&
