@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "border.h"
+#include "privilege.h"
 #include "verify.h"
 
 static struct border_row *add(struct border_list *l, const char *name)
@@ -130,6 +131,12 @@ static void sections(struct border *b)
 				img->regions[i].size;
 }
 
+static void requests(struct border *b)
+{
+	for (uint32_t i = 0; i < b->img.man->privileges.count; i++)
+		add(&b->requests, privilege_text(&b->img.privileges[i]));
+}
+
 void border_read(struct border *b, const char *file, const uint8_t *data, size_t size)
 {
 	struct vimg v = { .file = file, .data = data, .all_privileges = true };
@@ -146,10 +153,12 @@ void border_read(struct border *b, const char *file, const uint8_t *data, size_t
 	}
 	gates(b);
 	sections(b);
+	requests(b);
 	sort(&b->entries);
 	sort(&b->exits);
 	sort(&b->shared);
 	sort(&b->privates);
 	sort(&b->imports);
+	sort(&b->requests);
 	sort(&b->privileges);
 }

@@ -5,7 +5,8 @@
  *
  *	static branch	a test of the key in memory
  *	WARN, BUG	a call out to a trap that stands in the guest's own code
- *	port, MSR	a call out to the same instruction in the guest's own code
+ *	port, MSR	a call out to the same instruction in the guest's own code,
+ *			unless the module asks for the privilege
  *	pv_ops		a call out to what the pointer in memory says
  *
  * and functions of the kernel that keep registers which a call out does not:
@@ -219,7 +220,7 @@ static void convert_section(struct obj *o, struct sec *s)
 	for (size_t i = 0; i < s->nr_insns; i++) {
 		struct insn *n = &s->insns[i];
 
-		if (n->privileged) {
+		if (n->guests_own) {
 			convert_privileged(o, s, n);
 		} else if (n->pv_call) {
 			const struct rel *r = s->rels;

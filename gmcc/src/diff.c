@@ -120,7 +120,8 @@ bool border_diff(const struct border *old, const struct border *new, bool json)
 	number(&d, "pages of a stack", "stack-pages", m->stack_pages, n->stack_pages);
 	lists(&d, "entries", "entries", "pointer", &old->entries, &new->entries);
 	lists(&d, "exits", "exits", "call site", &old->exits, &new->exits);
-	lists(&d, "privileged instructions", "privileges", "place", &old->privileges, &new->privileges);
+	lists(&d, "requested privileges", "requests", "", &old->requests, &new->requests);
+	lists(&d, "privileged instructions", "privileged-instructions", "place", &old->privileges, &new->privileges);
 	lists(&d, "shared with the guest", "shared", "byte", &old->shared, &new->shared);
 	lists(&d, "private data", "private", "byte", &old->privates, &new->privates);
 	lists(&d, "imports", "imports", "", &old->imports, &new->imports);

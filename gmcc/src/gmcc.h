@@ -42,6 +42,7 @@ enum role {
 	ROLE_DATA,
 	ROLE_GATES,
 	ROLE_STACK,
+	ROLE_HOSTINFO,
 };
 
 struct sym {
@@ -130,7 +131,7 @@ struct insn {
 	int32_t sp_imm, bp_imm;
 	int32_t sp_disp;	/* of the operand based on RSP or RBP */
 	uint8_t to, from;	/* general registers 1 + n that are the first operand, the second */
-	bool privileged : 1;	/* convert.c lets the guest do it */
+	bool guests_own : 1;	/* convert.c lets the guest do it */
 	bool pv_call : 1;	/* call through the kernel's pv_ops */
 	bool indexed : 1;	/* memory operand with an index register */
 	bool sp_mem : 1;	/* memory operand based on RSP */
@@ -218,6 +219,7 @@ struct options {
 	const char *out;
 	const char *btf;
 	const char *policy;	/* file, NULL: the defaults */
+	const struct requests *requests;	/* by option, NULL: none */
 	unsigned int stacks, stack_pages;	/* 0: by the policy, or the defaults */
 };
 
@@ -479,6 +481,7 @@ struct image {
 	const struct gm_reloc *relocs;
 	const struct gm_gate *gates;
 	const struct gm_frame *frames;
+	const struct gm_privilege *privileges;
 	const char *strings;
 	const struct pointers *pointers;	/* none: empty */
 	const uint8_t *sig;	/* PKCS#7 DER, NULL: unsigned */

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "border.h"
+#include "privilege.h"
 
 /* Of the picture, in pixels. */
 enum {
 	MARGIN = 24, ROW = 22, BOX = 17, PAD = 8, COUNT = 34,
-	GAP = 130, MODULE = 210, HEAD = 64, FOOT = 30, MODULE_MIN = 150,
+	GAP = 130, MODULE = 210, HEAD = 64, FOOT = 30, MODULE_MIN = 150, LINE = 18,
 };
 
 static const char *const style =
@@ -95,6 +96,24 @@ static struct layout lay_out(const struct border *b)
 	return l;
 }
 
+/* What is asked for, a line each under the picture's last. */
+static unsigned int requests_height(const struct border *b)
+{
+	uint32_t nr = b->img.man->privileges.count;
+
+	return nr ? (nr + 1) * LINE : 0;
+}
+
+static void svg_requests(const struct border *b, const struct layout *l)
+{
+	unsigned int y = l->height + LINE / 2;
+
+	if (b->img.man->privileges.count)
+		text(MARGIN, y, "h", "start", "requested privileges");
+	for (uint32_t i = 0; i < b->img.man->privileges.count; i++)
+		text(MARGIN, y += LINE, "", "start", privilege_text(&b->img.privileges[i]));
+}
+
 /* Row @i of @nr: spread over the module's height. */
 static unsigned int row_y(const struct layout *l, size_t i, size_t nr)
 {
@@ -171,9 +190,10 @@ void graph_svg(const struct border *b)
 {
 	static const char *const markers[][2] = { { "in", "#0969da" }, { "out", "#9a6700" }, { "ind", "#cf222e" } };
 	struct layout l = lay_out(b);
+	unsigned int height = l.height + requests_height(b);
 
 	printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" viewBox=\"0 0 %u %u\">\n",
-	       l.width, l.height, l.width, l.height);
+	       l.width, height, l.width, height);
 	printf("<title>Border of the guarded module %s</title>\n<style>%s</style>\n<defs>", b->img.man->name,
 	       style);
 	for (size_t i = 0; i < ARRAY_SIZE(markers); i++)
@@ -189,18 +209,24 @@ void graph_svg(const struct border *b)
 	svg_module(b, &l);
 	text(MARGIN, l.height - 10, "n", "start",
 	     "Through gates only. *register: calls through a pointer in it.");
+	svg_requests(b, &l);
 	printf("</svg>\n");
 }
 
 /* A string in DOT: quotes and backslashes escaped. */
-static void dot_string(const char *s)
+static void dot_characters(const char *s)
 {
-	putchar('"');
 	for (; *s; s++) {
 		if (*s == '"' || *s == '\\')
 			putchar('\\');
 		putchar(*s);
 	}
+}
+
+static void dot_string(const char *s)
+{
+	putchar('"');
+	dot_characters(s);
 	putchar('"');
 }
 
@@ -208,8 +234,11 @@ void graph_dot(const struct border *b)
 {
 	printf("digraph border {\n\trankdir=LR;\n\tnode [shape=box, fontname=monospace, fontsize=10];\n");
 	printf("\tmodule [shape=box, penwidth=2, label=");
-	dot_string(b->img.man->name);
-	printf("];\n");
+	putchar('"');
+	dot_characters(b->img.man->name);
+	for (uint32_t i = 0; i < b->img.man->privileges.count; i++)
+		printf("\\n%s", privilege_text(&b->img.privileges[i]));
+	printf("\"];\n");
 	for (size_t i = 0; i < b->entries.nr; i++) {
 		const struct border_row *r = &b->entries.rows[i];
 

@@ -27,7 +27,8 @@
 
 static const char help[] =
 "Usage: gmcc guard [-o OUT] [--policy FILE] [--stacks N] [--stack-pages N]\n"
-"                  [--btf FILE] [--verify] [-j N] [--report FILE] MODULE...\n"
+"                  [--privilege SPEC]... [--btf FILE] [--verify] [-j N]\n"
+"                  [--report FILE] MODULE...\n"
 "\n"
 "Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image;\n"
 "several of them each in a process of its own.\n"
@@ -37,6 +38,9 @@ static const char help[] =
 "      --stacks N       private stacks, so activations at once (1..256, default 32)\n"
 "      --stack-pages N  pages of each private stack (1..8, default 2)\n"
 "      --policy FILE    what may be an entry, private, shared, privileged (TOML)\n"
+"      --privilege SPEC ask for a privilege, beside what policy and module ask for:\n"
+"                       mmio=8086:10d3 (mmio: of any PCI device), pio=0x60-0x64,\n"
+"                       msr=0x35, msr=0x198-0x199:rw, mwait, hostinfo\n"
 "      --btf FILE       take prototypes of kernel functions from FILE's BTF\n"
 "                       (a vmlinux or /sys/kernel/btf/vmlinux)\n"
 "      --verify         write only what `gmcc verify' finds nothing in\n"
@@ -153,6 +157,8 @@ static void summary(const struct obj *o, const char *out)
 			printf("address taken at %s+0x%llx\n", s->escape_sec->name,
 			       (unsigned long long)s->escape_off);
 	}
+	for (size_t i = 0; i < o->policy->requests.nr; i++)
+		printf("  requests %s\n", privilege_text(&o->policy->requests.list[i]));
 	if (!o->opt->btf)
 		printf("  no --btf: arguments on the stack are counted from the calls alone\n");
 }
@@ -179,6 +185,19 @@ static unsigned int number(const char *opt, const char *s, unsigned int max)
 		run_exit(EXIT_USAGE);
 	}
 	return n;
+}
+
+static void request(struct requests *r, const char *text)
+{
+	struct gm_privilege p;
+	const char *wrong = privilege_parse(text, &p);
+
+	if (!wrong && !requests_add(r, &p))
+		wrong = xasprintf("more than %d. Ask for ranges.", GM_MAX_PRIVILEGES);
+	if (!wrong)
+		return;
+	fprintf(stderr, "gmcc guard: --privilege: %s\n", wrong);
+	run_exit(EXIT_USAGE);
 }
 
 struct obj *guard_image(const char *file, uint8_t *data, size_t size, const struct options *opt,
@@ -276,6 +295,7 @@ int cmd_guard(int argc, char **argv)
 		{ "stacks", required_argument, NULL, 's' },
 		{ "stack-pages", required_argument, NULL, 'p' },
 		{ "policy", required_argument, NULL, 'P' },
+		{ "privilege", required_argument, NULL, 'V' },
 		{ "btf", required_argument, NULL, 'b' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "jobs", required_argument, NULL, 'j' },
@@ -284,7 +304,8 @@ int cmd_guard(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static struct job job;
+	static struct requests requests;
+	static struct job job = { .opt.requests = &requests };
 	struct options *opt = &job.opt;
 	const char *report = NULL;
 	unsigned int jobs = 1;
@@ -303,6 +324,9 @@ int cmd_guard(int argc, char **argv)
 			break;
 		case 'P':
 			opt->policy = optarg;
+			break;
+		case 'V':
+			request(&requests, optarg);
 			break;
 		case 'b':
 			opt->btf = optarg;

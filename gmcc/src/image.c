@@ -147,6 +147,9 @@ void image_read(struct image *img, const char *file, const uint8_t *data, size_t
 	img->relocs = table(img, file, "relocations", &m->relocs, sizeof(*img->relocs));
 	img->gates = table(img, file, "gates", &m->gates, sizeof(*img->gates));
 	img->frames = table(img, file, "frames", &m->frames, sizeof(*img->frames));
+	img->privileges = table(img, file, "privileges", &m->privileges, sizeof(*img->privileges));
+	if (m->privileges.count > GM_MAX_PRIVILEGES)
+		die(file, "the manifest has %u privileges, more than %d.", m->privileges.count, GM_MAX_PRIVILEGES);
 	img->strings = table(img, file, "strings", &m->strings, 1);
 	check_tables(img, file);
 	read_pointers(img, file, elf);

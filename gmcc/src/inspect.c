@@ -12,13 +12,14 @@
 #include "border.h"
 #include "json.h"
 #include "pointers.h"
+#include "privilege.h"
 
 static const char help[] =
 "Usage: gmcc inspect [--json | --graph[=svg|dot]] IMAGE\n"
 "       gmcc inspect --diff [--json] OLD NEW\n"
 "\n"
 "Shows a guarded image: regions, gates with what uses them, shared and private\n"
-"sections, call frames and the signer. It does not verify anything.\n"
+"sections, requested privileges, call frames and the signer. It verifies nothing.\n"
 "\n"
 "      --json   one JSON object instead of text\n"
 "      --graph  the border as a picture, SVG (the default) or DOT: entries left,\n"
@@ -31,7 +32,7 @@ static const char help[] =
 
 static const char *region_kind(uint32_t kind)
 {
-	static const char *const names[] = { "?", "gates", "text", "rodata", "data", "stack" };
+	static const char *const names[] = { "?", "gates", "text", "rodata", "data", "stack", "hostinfo" };
 
 	return names[kind < ARRAY_SIZE(names) ? kind : 0];
 }
@@ -198,6 +199,11 @@ void inspect_text(const struct border *b)
 	printf("\ngates\n");
 	text_gates(b);
 	text_names("imports", &b->imports);
+	printf("\nrequested privileges\n");
+	for (uint32_t i = 0; i < m->privileges.count; i++)
+		printf("  %s\n", privilege_text(&img->privileges[i]));
+	if (!m->privileges.count)
+		printf("  none\n");
 	printf("\nprivileged instructions\n");
 	for (size_t i = 0; i < b->privileges.nr; i++)
 		printf("  %-16s %zu place%s\n", b->privileges.rows[i].name, b->privileges.rows[i].count,
@@ -310,7 +316,12 @@ static void json_relocs(const struct image *img)
 
 static void json_privileges(const struct border *b)
 {
-	printf(", \"privileges\": [");
+	printf(", \"requests\": [");
+	for (uint32_t i = 0; i < b->img.man->privileges.count; i++) {
+		printf("%s", i ? ", " : "");
+		json_string(privilege_text(&b->img.privileges[i]));
+	}
+	printf("], \"privileged-instructions\": [");
 	for (size_t i = 0; i < b->privileges.nr; i++) {
 		printf("%s{", i ? ", " : "");
 		json_key(true, "instruction", b->privileges.rows[i].name);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 struct builder {
 	struct gm_anchor *anchors;
@@ -142,6 +143,8 @@ static int region_kind(const struct sec *s)
 		return KVM_GM_REGION_GATES;
 	case ROLE_STACK:
 		return KVM_GM_REGION_STACK;
+	case ROLE_HOSTINFO:
+		return KVM_GM_REGION_HOSTINFO;
 	default:
 		return 0;
 	}
@@ -305,6 +308,7 @@ static struct gm_table place(struct obj *o, const void *p, size_t count, size_t 
 
 void manifest_size(struct obj *o)
 {
+	const struct requests *requests = &o->policy->requests;
 	size_t nr_gates = o->nr_gates + o->nr_stubs + 3;
 	struct gm_gate *gates = xalloc(nr_gates * sizeof(*gates));
 	struct gm_frame *frames = xalloc((o->nr_frames + 1) * sizeof(*frames));
@@ -337,6 +341,7 @@ void manifest_size(struct obj *o)
 	m.relocs = place(o, b.relocs, b.nr_relocs, sizeof(*b.relocs));
 	m.gates = place(o, gates, nr_gates, sizeof(*gates));
 	m.frames = place(o, frames, o->nr_frames, sizeof(*frames));
+	m.privileges = place(o, requests->list, requests->nr, sizeof(*requests->list));
 	m.strings = place(o, b.strings, b.strings_size, 1);
 	m.size = o->s_manifest->size;
 	memcpy(o->s_manifest->data, &m, sizeof(m));

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Policies: what may be an entry, what is private or shared, which privileged
- * instructions a module may hold.
+ * Policies: what may be an entry, what is private or shared, which privileges a
+ * module asks for.
  *
  * Keeps: without a policy the defaults are the safe ones. Every function whose
  * address is taken is an entry (nothing else would work), data is private if no
- * address in it is given away, no privilege is held. A policy that cannot be
- * kept is an error. Requested privileges are recorded in .modinfo, so that
- * whoever registers the image sees them.
+ * address in it is given away, no privilege is asked for. A policy that cannot
+ * be kept is an error.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "gmcc.h"
 #include "policy.h"
+#include "policy_toml.h"
 
 #define NOTE_ENTRY	"gm_entry="
-#define NOTE_PRIVILEGE	"gm_privilege="
+#define NOTE_PRIVILEGE	GM_MODINFO_PRIVILEGE "="
 
 static void add(struct names *n, const char *name)
 {
@@ -43,16 +43,32 @@ static struct names *names_of(struct policy *p, const char *key)
 		return &p->privates;
 	if (!strcmp(key, "shared"))
 		return &p->shared;
-	if (!strcmp(key, "privileges"))
-		return &p->privileges;
 	return NULL;
+}
+
+static bool is_privileges(const char *key)
+{
+	return !strcmp(key, "privileges");
+}
+
+/* What @where asks for: for messages, the file and the place in it. */
+static void request(struct requests *r, const char *file, const char *where, const char *text)
+{
+	struct gm_privilege p;
+	const char *wrong = privilege_parse(text, &p);
+
+	if (wrong)
+		die(file, "%s: %s", where, wrong);
+	if (!requests_add(r, &p))
+		die(file, "%s: `%.64s' is one privilege too many, beyond %d. Ask for ranges.", where, text,
+		    GM_MAX_PRIVILEGES);
 }
 
 static void on_list(void *arg, const char *key)
 {
 	struct policy *p = arg;
 
-	if (!names_of(p, key))
+	if (!names_of(p, key) && !is_privileges(key))
 		die(p->file, "unknown list, %s. Known are entries, private, shared and privileges.", key);
 	if (!strcmp(key, "entries"))
 		p->closed = true;
@@ -60,8 +76,13 @@ static void on_list(void *arg, const char *key)
 
 static void on_string(void *arg, const char *key, const char *value)
 {
+	struct policy *p = arg;
+
 	on_list(arg, key);
-	add(names_of(arg, key), value);
+	if (is_privileges(key))
+		request(&p->requests, p->file, key, value);
+	else
+		add(names_of(p, key), value);
 }
 
 static void on_number(void *arg, const char *key, long long value)
@@ -112,45 +133,21 @@ static void read_notes(struct obj *o, const struct sec *s)
 			add(&o->policy->entries, p + strlen(NOTE_ENTRY));
 			o->policy->closed = true;
 		} else if (!strncmp(p, NOTE_PRIVILEGE, strlen(NOTE_PRIVILEGE))) {
-			add(&o->policy->privileges, p + strlen(NOTE_PRIVILEGE));
+			request(&o->policy->requests, o->file, ".modinfo: " GM_MODINFO_PRIVILEGE,
+				p + strlen(NOTE_PRIVILEGE));
 		}
 	}
 }
 
-static bool noted(const struct sec *s, const char *note)
-{
-	const char *p = (const char *)s->data, *end = p + s->size;
-
-	for (; p < end; p += strlen(p) + 1)
-		if (!strcmp(p, note))
-			return true;
-	return false;
-}
-
-static void append(struct sec *s, const char *note)
-{
-	size_t n = strlen(note) + 1;
-	uint8_t *data = xalloc(s->size + n);
-
-	memcpy(data, s->data, s->size);
-	memcpy(data + s->size, note, n);
-	s->data = data;
-	s->size += n;
-	s->mem_size = s->size;
-}
-
 void policy_notes(struct obj *o)
 {
-	struct sec *s = modinfo(o);
-	const struct names *n = &o->policy->privileges;
+	const struct requests *more = o->opt->requests;
 
-	read_notes(o, s);
-	for (size_t i = 0; i < n->nr; i++) {
-		const char *note = xasprintf(NOTE_PRIVILEGE "%s", n->names[i]);
-
-		if (!noted(s, note))
-			append(s, note);
-	}
+	read_notes(o, modinfo(o));
+	for (size_t i = 0; more && i < more->nr; i++)
+		if (!requests_add(&o->policy->requests, &more->list[i]))
+			die(o->file, "`%s' is one privilege too many, beyond %d. Ask for ranges.",
+			    privilege_text(&more->list[i]), GM_MAX_PRIVILEGES);
 }
 
 static bool any_function(const struct obj *o, const char *name)
@@ -190,7 +187,7 @@ void policy_check(const struct obj *o)
 const char *policy_text(const struct obj *o)
 {
 	const struct policy *p = o->policy;
-	const struct names *all[] = { &p->entries, &p->privates, &p->shared, &p->privileges };
+	const struct names *all[] = { &p->entries, &p->privates, &p->shared };
 	const char *text = p->closed ? "closed" : "open";
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -198,17 +195,15 @@ const char *policy_text(const struct obj *o)
 		for (size_t j = 0; j < all[i]->nr; j++)
 			text = xasprintf("%s %s", text, all[i]->names[j]);
 	}
+	text = xasprintf("%s;", text);
+	for (size_t i = 0; i < p->requests.nr; i++)
+		text = xasprintf("%s %s", text, privilege_text(&p->requests.list[i]));
 	return text;
 }
 
 bool policy_entry(const struct obj *o, const char *function)
 {
 	return !o->policy->closed || has(&o->policy->entries, function);
-}
-
-bool policy_privilege(const struct obj *o, const char *mnemonic)
-{
-	return has(&o->policy->privileges, mnemonic);
 }
 
 enum policy_data policy_data(const struct obj *o, const struct sec *s)

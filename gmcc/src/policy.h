@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "privilege.h"
+
 struct names {
 	const char **names;
 	size_t nr;
@@ -20,7 +22,7 @@ struct policy {
 	struct names entries;	/* functions */
 	struct names privates;	/* sections that must be private */
 	struct names shared;	/* sections that stay the guest's */
-	struct names privileges; /* mnemonics */
+	struct requests requests;	/* of privileges */
 	unsigned int stacks, stack_pages;	/* 0: not said */
 };
 
@@ -31,29 +33,13 @@ struct sec;
 
 /* @file: NULL for the defaults. Ends the run if it is wrong. */
 struct policy *policy_read(const char *file);
-/* Adds the notes in the module's source; then records requested privileges in the image. */
+/* Adds the notes in the module's source, and what options ask for. */
 void policy_notes(struct obj *o);
 /* Everything that the policy names is there. */
 void policy_check(const struct obj *o);
 /* All of it, for the image's id. */
 const char *policy_text(const struct obj *o);
 bool policy_entry(const struct obj *o, const char *function);
-bool policy_privilege(const struct obj *o, const char *mnemonic);
 enum policy_data policy_data(const struct obj *o, const struct sec *s);
-
-/*
- * policy_toml.cc: parses a file and calls back for each value, lists flattened.
- * NULL, or what is wrong (from malloc()).
- */
-struct toml_sink {
-	void (*string)(void *arg, const char *key, const char *value);
-	void (*number)(void *arg, const char *key, long long value);
-	void (*list)(void *arg, const char *key);	/* before its strings */
-	void *arg;
-};
-#ifdef __cplusplus
-extern "C"
-#endif
-char *toml_parse(const char *file, const struct toml_sink *sink);
 
 #endif /* GMCC_POLICY_H */

@@ -8,7 +8,7 @@
 #include <string>
 #include <toml++/toml.h>
 
-#include "policy.h"
+#include "policy_toml.h"
 
 static void give(const std::string &key, const toml::node &node, const toml_sink *sink)
 {

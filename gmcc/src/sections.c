@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gmcc.h"
+#include "policy.h"
 
 enum action {
 	KEEP,		/* the guest kernel's own; loaded as it is */
@@ -17,6 +18,7 @@ enum action {
 	DATA,		/* sealed if private, else shared: seal.c decides */
 	GUEST,		/* code that the kernel patches: the guest's own */
 	SITES,		/* a list of places; those in sealed text are taken out */
+	HOSTINFO,	/* one page of zeroes, which KVM fills in */
 	REFUSE,
 };
 
@@ -124,6 +126,7 @@ static const struct special table[] = {
 	  "constructors are not supported. Use a module built without coverage.", 0 },
 	{ ".ctors", REFUSE, F_PREFIX,
 	  "constructors are not supported. Use a module built without coverage.", 0 },
+	{ GM_SECTION_HOSTINFO, HOSTINFO, 0, NULL, 0 },
 	{ ".gm.", REFUSE, F_PREFIX, "the module is guarded already. Give the original module.", 0 },
 };
 
@@ -172,6 +175,36 @@ bool section_is_data(const struct sec *s)
 	return s->special && s->special->action == DATA && s->flags & SHF_ALLOC && s->flags & SHF_WRITE;
 }
 
+static bool all_zero(const struct sec *s)
+{
+	for (uint64_t i = 0; s->data && i < s->size; i++)
+		if (s->data[i])
+			return false;
+	return true;
+}
+
+#define DECLARE_HOSTINFO "Declare it once, with GM_HOSTINFO() of guarded_module.h."
+
+/* No more than a place: what the module sees there is not in the image. */
+static void classify_hostinfo(struct obj *o, struct sec *s)
+{
+	if (!(s->flags & SHF_ALLOC) || s->flags & SHF_EXECINSTR)
+		refuse(o, s, 0, "code, or not loaded. " DECLARE_HOSTINFO);
+	else if (s->size != GM_PAGE || s->align != GM_PAGE)
+		refuse(o, s, 0, "not one page of data (%llu bytes, aligned to %llu). " DECLARE_HOSTINFO,
+		       (unsigned long long)s->size, (unsigned long long)s->align);
+	else if (s->nr_rels || !all_zero(s))
+		refuse(o, s, 0, "not all zeroes, but KVM fills it in. Do not initialize it.");
+	else if (!requests_kind(&o->policy->requests, KVM_GM_PRIV_HOSTINFO, 0))
+		refuse(o, s, 0, "nothing asks for the privilege hostinfo. Add GM_PRIVILEGE(\"hostinfo\") "
+		       "or --privilege hostinfo.");
+	s->role = ROLE_HOSTINFO;
+	s->type = SHT_NOBITS;
+	s->flags = SHF_ALLOC;
+	s->entsize = 0;
+	s->data = NULL;
+}
+
 static void classify(struct obj *o, struct sec *s)
 {
 	const struct special *sp = s->special = lookup(s->name);
@@ -194,6 +227,10 @@ static void classify(struct obj *o, struct sec *s)
 	}
 	if (sp && sp->action == DROP) {
 		s->role = ROLE_DROP;
+		return;
+	}
+	if (sp && sp->action == HOSTINFO) {
+		classify_hostinfo(o, s);
 		return;
 	}
 	if (!(s->flags & SHF_ALLOC)) {
@@ -253,6 +290,10 @@ void sections_classify(struct obj *o)
 	for (size_t i = 1; i < o->nr_secs; i++)
 		check_unknown(o, o->secs[i]);
 	refused_exit(o);
+	if (requests_kind(&o->policy->requests, KVM_GM_PRIV_HOSTINFO, 0) &&
+	    !section_named(o, GM_SECTION_HOSTINFO))
+		die(o->file, "asks for the privilege hostinfo, but has no section " GM_SECTION_HOSTINFO
+		    " to see it in. Declare it with GM_HOSTINFO() of guarded_module.h, or do not ask.");
 }
 
 /* Takes the entries about sealed text out of a list of places. */

@@ -10,8 +10,8 @@
  *
  * Allowed although privileged: cli, sti, popf (the interrupt flag is the
  * guest's own), rdtsc, rdtscp, rdpmc (reading), ud2 and int3 (they trap, and
- * the trap is the guest's). Port and MSR accesses are the guest's to make:
- * convert.c sends them out.
+ * the trap is the guest's). Port and MSR accesses that the module asks for no
+ * privilege for are the guest's to make: convert.c sends them out.
  */
 #include <capstone/capstone.h>
 #include <string.h>
@@ -119,6 +119,34 @@ static bool is_guests_own(const cs_insn *in)
 		       !memchr(in->bytes, 0x65, op - in->bytes);
 	case 0x0f:
 		return op[1] == 0x30 || op[1] == 0x32 || op[1] == 0x09;
+	}
+	return false;
+}
+
+/*
+ * Stays inside, for a privilege that the module asks for. Which MSR, and which
+ * port in DX, is known when it runs; so what the module asks for decides for all
+ * of them, and only an immediate port by itself.
+ */
+static bool is_requested(const struct obj *o, const cs_insn *in)
+{
+	const struct requests *r = &o->policy->requests;
+	const uint8_t *op = opcode(in);
+	unsigned int width = 1;
+
+	switch (op[0]) {
+	case 0xe5: case 0xe7:
+		width = memchr(in->bytes, 0x66, op - in->bytes) ? 2 : 4;
+		/* fallthrough */
+	case 0xe4: case 0xe6:
+		return requests_overlap(r, KVM_GM_PRIV_PIO, op[1], op[1] + width - 1);
+	case 0xec: case 0xed: case 0xee: case 0xef:
+		return requests_kind(r, KVM_GM_PRIV_PIO, 0);
+	case 0x0f:
+		return (op[1] == 0x32 && requests_kind(r, KVM_GM_PRIV_MSR, 0)) ||
+		       (op[1] == 0x30 && requests_kind(r, KVM_GM_PRIV_MSR, KVM_GM_PRIV_F_WRITE)) ||
+		       (op[1] == 0x01 && (op[2] == 0xc8 || op[2] == 0xc9) &&
+			requests_kind(r, KVM_GM_PRIV_MWAIT, 0));
 	}
 	return false;
 }
@@ -380,10 +408,10 @@ static void classify_insn(struct obj *o, struct sec *s, csh cs, const cs_insn *i
 			refuse(o, s, n->off, "ret that pops arguments. " USE_OTHER);
 		return;
 	}
-	if (!is_privileged(cs, in) || policy_privilege(o, in->mnemonic))
+	if (!is_privileged(cs, in) || is_requested(o, in))
 		;
 	else if (is_guests_own(in))
-		n->privileged = true;
+		n->guests_own = true;
 	else
 		refuse(o, s, n->off, "privileged instruction, %s%s%s. " USE_OTHER, in->mnemonic,
 		       in->op_str[0] ? " " : "", in->op_str);

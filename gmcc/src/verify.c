@@ -10,18 +10,16 @@
 #include <string.h>
 
 #include "json.h"
+#include "privilege.h"
 #include "sign.h"
 #include "verify.h"
 
-#define MAX_ALLOW	64
-
 static const char help[] =
-"Usage: gmcc verify [--json] [--allow INSTRUCTION]... [--keyring CERTS] IMAGE\n"
+"Usage: gmcc verify [--json] [--keyring CERTS [--signature FILE]] IMAGE\n"
 "\n"
 "Proves that a guarded image, signed or not, keeps the rules, by an analysis\n"
 "of its own: it trusts nothing that `gmcc guard' did.\n"
 "\n"
-"      --allow INSN  accept this privileged instruction in text, such as mwait\n"
 "      --keyring CERTS  check the signature, too: its signer must be one of these\n"
 "                    certificates (a file, PEM or DER, or a folder of such files)\n"
 "      --signature FILE  the signature, if it is not appended to the image (DER)\n"
@@ -76,6 +74,7 @@ void verify_image(struct vimg *v)
 		return;
 	verify_anchors(v);
 	verify_relocs(v);
+	verify_requests(v);
 	verify_decode(v);
 	verify_edges(v);
 	verify_gates(v);
@@ -154,8 +153,8 @@ static void print_text(const struct vimg *v, bool quiet)
 	printf("  %zu gates, %zu relocations as in the object\n", p->gates, p->relocs);
 	printf("  %zu call frames: %zu by following the stack, %zu by unwind data alone\n",
 	       p->frames + p->frames_orc, p->frames, p->frames_orc);
-	for (size_t i = 0; i < v->nr_requested; i++)
-		printf("  requests the privilege %s\n", v->requested[i]);
+	for (uint32_t i = 0; i < v->man->privileges.count; i++)
+		printf("  requests %s\n", privilege_text(&v->privileges[i]));
 	if (p->locations)
 		printf("  %zu places in functions are named as data\n", p->locations);
 	if (p->unreached)
@@ -177,10 +176,10 @@ static void print_json(const struct vimg *v)
 	       "\"bytes-scanned\": %zu, \"locations\": %zu, \"gates\": %zu, \"relocations\": %zu, \"frames\": %zu, "
 	       "\"frames-by-unwind-data\": %zu}", p->insns, p->unreached, p->branches,
 	       p->patterns_bytes, p->locations, p->gates, p->relocs, p->frames, p->frames_orc);
-	printf(", \"requested-privileges\": [");
-	for (size_t i = 0; i < v->nr_requested; i++) {
+	printf(", \"requests\": [");
+	for (uint32_t i = 0; v->privileges && i < v->man->privileges.count; i++) {
 		printf("%s", i ? ", " : "");
-		json_string(v->requested[i]);
+		json_string(privilege_text(&v->privileges[i]));
 	}
 	printf("]");
 	printf(", \"nr-findings\": %zu, \"findings\": [", v->nr_findings);
@@ -203,7 +202,6 @@ static void print_json(const struct vimg *v)
 int cmd_verify(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "allow", required_argument, NULL, 'a' },
 		{ "keyring", required_argument, NULL, 'k' },
 		{ "signature", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
@@ -211,21 +209,14 @@ int cmd_verify(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *allow[MAX_ALLOW], *keyring = NULL, *signature = NULL;
-	struct vimg v = { .allow = allow };
+	const char *keyring = NULL, *signature = NULL;
+	struct vimg v = { .file = NULL };
 	bool json = false, quiet = false;
 	size_t size;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "qh", longs, NULL)) != -1) {
 		switch (c) {
-		case 'a':
-			if (v.nr_allow == MAX_ALLOW) {
-				fprintf(stderr, "gmcc verify: more than %d times --allow.\n", MAX_ALLOW);
-				return EXIT_USAGE;
-			}
-			allow[v.nr_allow++] = optarg;
-			break;
 		case 'k':
 			keyring = optarg;
 			break;

@@ -128,17 +128,14 @@ struct vimg {
 	const struct gm_reloc *relocs;
 	const struct gm_gate *gates;
 	const struct gm_frame *frames;
+	const struct gm_privilege *privileges;
 	const char *strings;
 	struct vsec **region_secs;	/* by region */
 
 	const struct vsec *init_sec;	/* what the loader calls: the init stub */
 	uint64_t init_off;
 
-	const char *const *allow;	/* mnemonics that the policy allows */
-	size_t nr_allow;
-	const char **requested;		/* mnemonics that the image requests */
-	size_t nr_requested;
-	bool all_privileges;		/* find even what is requested or allowed */
+	bool all_privileges;		/* find even what a request covers */
 
 	struct finding *findings;
 	size_t nr_findings;
@@ -180,6 +177,12 @@ void stack_note(size_t cs, const struct cs_insn *in, struct stack_op *op);
 
 /* verify_insn.c: NULL if an instruction needs no privilege, else its name */
 const char *insn_privilege(size_t cs, const struct cs_insn *in);
+/* The privilege that it may be requested by, and with which flags; 0: none. */
+uint32_t insn_requestable(const struct cs_insn *in, uint32_t *flags);
+
+/* verify_requests.c */
+void verify_requests(struct vimg *v);
+bool vrequested(const struct vimg *v, uint32_t kind, uint32_t flags);
 
 /* verify_text.c */
 void verify_decode(struct vimg *v);

@@ -357,23 +357,6 @@ static void check_imports(struct vimg *v)
 	}
 }
 
-/* .modinfo says which privileged instructions the module requests. */
-static void read_requests(struct vimg *v)
-{
-	static const char note[] = "gm_privilege=";
-	const struct vsec *s = vsec_find(v, ".modinfo");
-	const char *p, *end;
-
-	if (!s || !s->data || !s->size || s->data[s->size - 1])
-		return;
-	for (p = (const char *)s->data, end = p + s->size; p < end; p += strlen(p) + 1) {
-		if (strncmp(p, note, strlen(note)))
-			continue;
-		v->requested = xgrow(v->requested, v->nr_requested, sizeof(*v->requested));
-		v->requested[v->nr_requested++] = p + strlen(note);
-	}
-}
-
 static bool check_header(struct vimg *v, Elf *elf)
 {
 	const Elf64_Ehdr *eh = elf && elf_kind(elf) == ELF_K_ELF ? elf64_getehdr(elf) : NULL;
@@ -412,6 +395,5 @@ bool verify_elf(struct vimg *v)
 			read_rels(v, &v->secs[i]);
 	check_contract(v);
 	check_imports(v);
-	read_requests(v);
 	return true;
 }

@@ -114,6 +114,24 @@ static const char *by_opcode(const uint8_t *p, const uint8_t *end, const uint8_t
 	return NULL;
 }
 
+uint32_t insn_requestable(const struct cs_insn *in, uint32_t *flags)
+{
+	const uint8_t *end = in->bytes + in->size, *p = skip_prefixes(in->bytes, end);
+
+	*flags = 0;
+	if (p < end && ((*p >= 0xe4 && *p <= 0xe7) || (*p >= 0xec && *p <= 0xef)))
+		return KVM_GM_PRIV_PIO;
+	if (end - p < 2 || *p != 0x0f)
+		return 0;
+	if (p[1] == 0x30) {
+		*flags = KVM_GM_PRIV_F_WRITE;
+		return KVM_GM_PRIV_MSR;
+	}
+	if (p[1] == 0x32)
+		return KVM_GM_PRIV_MSR;
+	return end - p == 3 && p[1] == 0x01 && (p[2] & 0xfe) == 0xc8 ? KVM_GM_PRIV_MWAIT : 0;
+}
+
 const char *insn_privilege(size_t cs, const struct cs_insn *in)
 {
 	const uint8_t *end = in->bytes + in->size;

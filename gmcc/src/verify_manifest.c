@@ -64,7 +64,7 @@ static bool check_bounds(struct vimg *v)
 			bad = "an anchor has a bad kind or name";
 	for (uint32_t i = 0; !bad && i < m->regions.count; i++)
 		if (v->regions[i].anchor >= m->anchors.count ||
-		    v->regions[i].kind < KVM_GM_REGION_GATES || v->regions[i].kind > KVM_GM_REGION_STACK)
+		    v->regions[i].kind < KVM_GM_REGION_GATES || v->regions[i].kind > KVM_GM_REGION_HOSTINFO)
 			bad = "a region has a bad kind or anchor";
 	for (uint32_t i = 0; !bad && i < m->relocs.count; i++)
 		if (v->relocs[i].anchor >= m->anchors.count || v->relocs[i].type < GM_RELOC_64 ||
@@ -153,9 +153,10 @@ bool verify_manifest(struct vimg *v)
 	v->relocs = table(v, "relocations", &m->relocs, sizeof(*v->relocs), UINT32_MAX);
 	v->gates = table(v, "gates", &m->gates, sizeof(*v->gates), KVM_GM_MAX_GATES);
 	v->frames = table(v, "frames", &m->frames, sizeof(*v->frames), KVM_GM_MAX_FRAMES);
+	v->privileges = table(v, "privileges", &m->privileges, sizeof(*v->privileges), GM_MAX_PRIVILEGES);
 	v->strings = table(v, "strings", &m->strings, 1, UINT32_MAX);
-	if (!v->anchors || !v->regions || !v->relocs || !v->gates || !v->frames || !v->strings ||
-	    !check_bounds(v))
+	if (!v->anchors || !v->regions || !v->relocs || !v->gates || !v->frames || !v->privileges ||
+	    !v->strings || !check_bounds(v))
 		return false;
 	check_name(v);
 	return true;
@@ -171,10 +172,17 @@ static bool flags_ok(const struct vsec *s, uint32_t kind)
 		[KVM_GM_REGION_RODATA] = SHF_ALLOC,
 		[KVM_GM_REGION_DATA] = SHF_ALLOC | SHF_WRITE,
 		[KVM_GM_REGION_STACK] = SHF_ALLOC | SHF_WRITE,
+		[KVM_GM_REGION_HOSTINFO] = SHF_ALLOC,
 	};
 
 	return (s->flags & all) == want[kind] &&
 	       !(s->flags & (SHF_MERGE | SHF_STRINGS | SHF_TLS | SHF_COMPRESSED));
+}
+
+/* The image has no say in what is there. */
+static bool is_blank(uint32_t kind)
+{
+	return kind == KVM_GM_REGION_STACK || kind == KVM_GM_REGION_HOSTINFO;
 }
 
 static void check_region(struct vimg *v, uint32_t i, struct vsec *s)
@@ -201,10 +209,12 @@ static void check_region(struct vimg *v, uint32_t i, struct vsec *s)
 	if (s->data ? r->file_size != s->size || r->file_offset != s->offset :
 		      r->file_size || r->file_offset)
 		finding(v, "region", s, 0, "its content is elsewhere in the file.");
-	if (!s->data && r->kind != KVM_GM_REGION_STACK && r->kind != KVM_GM_REGION_DATA)
+	if (!s->data && !is_blank(r->kind) && r->kind != KVM_GM_REGION_DATA)
 		finding(v, "region", s, 0, "no content.");
-	if (s->data && r->kind == KVM_GM_REGION_STACK)
-		finding(v, "region", s, 0, "a stack with content.");
+	if (s->data && is_blank(r->kind))
+		finding(v, "region", s, 0, "content, where there may be none.");
+	if ((r->kind == KVM_GM_REGION_HOSTINFO) != !strcmp(s->name, GM_SECTION_HOSTINFO))
+		finding(v, "region", s, 0, "region kind %u is not what this section is for.", r->kind);
 	if (!strncmp(s->name, ".init", 5))
 		finding(v, "region", s, 0, "the module loader frees it after init.");
 	if (!strncmp(s->name, ".data..percpu", 13))
@@ -220,7 +230,7 @@ static bool is_guest_code(const struct vsec *s)
 bool verify_regions(struct vimg *v)
 {
 	const struct gm_manifest *m = v->man;
-	uint64_t pages[KVM_GM_REGION_STACK + 1] = { 0 }, all = 0;
+	uint64_t pages[KVM_GM_REGION_HOSTINFO + 1] = { 0 }, all = 0;
 
 	v->region_secs = xalloc((m->regions.count + 1) * sizeof(*v->region_secs));
 	for (uint32_t i = 0; i < m->regions.count; i++) {
@@ -236,6 +246,10 @@ bool verify_regions(struct vimg *v)
 	}
 	if (!pages[KVM_GM_REGION_GATES] || !pages[KVM_GM_REGION_TEXT])
 		finding(v, "region", manifest(v), 0, "no gates, or no text.");
+	if (pages[KVM_GM_REGION_HOSTINFO] != vrequested(v, KVM_GM_PRIV_HOSTINFO, 0))
+		finding(v, "region", manifest(v), 0, "%llu pages of host information, and hostinfo is %srequested.",
+			(unsigned long long)pages[KVM_GM_REGION_HOSTINFO],
+			vrequested(v, KVM_GM_PRIV_HOSTINFO, 0) ? "" : "not ");
 	if (all > KVM_GM_MAX_PAGES)
 		finding(v, "region", manifest(v), 0, "%llu sealed pages, more than %d.",
 			(unsigned long long)all, KVM_GM_MAX_PAGES);

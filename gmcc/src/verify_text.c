@@ -18,16 +18,12 @@ const struct vinsn *vinsn_at(const struct vsec *s, uint64_t off)
 	return s->starts && off < s->size && s->starts[off] ? &s->insns[s->starts[off] - 1] : NULL;
 }
 
-/* By the administrator, or requested by the module where all can see it. */
-static bool allowed(const struct vimg *v, const cs_insn *in)
+/* Requested by the module, where all can see it. */
+static bool requested(const struct vimg *v, const cs_insn *in)
 {
-	for (size_t i = 0; i < v->nr_requested; i++)
-		if (!strcmp(v->requested[i], in->mnemonic))
-			return true;
-	for (size_t i = 0; i < v->nr_allow; i++)
-		if (!strcmp(v->allow[i], in->mnemonic))
-			return true;
-	return false;
+	uint32_t flags, kind = insn_requestable(in, &flags);
+
+	return kind && vrequested(v, kind, flags);
 }
 
 static bool is_branch(csh cs, const cs_insn *in)
@@ -82,7 +78,7 @@ static void judge(struct vimg *v, const struct vsec *s, csh cs, const cs_insn *i
 		return;		/* verify_patterns() judges these by their bytes */
 	}
 	why = insn_privilege(cs, in);
-	if (why && (v->all_privileges || !allowed(v, in)))
+	if (why && (v->all_privileges || !requested(v, in)))
 		finding(v, "privilege", s, n->off, "%s%s%s: %s.", in->mnemonic, *in->op_str ? " " : "",
 			in->op_str, why);
 }

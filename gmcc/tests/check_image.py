@@ -205,7 +205,7 @@ def main():
     s = elf.sections[elf.find(".gm.manifest")]
     assert not s["flags"] & 2
     man = Manifest(elf.content(s))
-    assert man.magic == b"GMIMAGE\0" and man.version == 2 and man.size <= s["size"]
+    assert man.magic == b"GMIMAGE\0" and man.version == 3 and man.size <= s["size"]
 
     magic, ident, count, reserved = struct.unpack_from("<8s32sII", mem[anchors])
     assert magic == b"GMANCHR\0" and ident == man.id and not reserved

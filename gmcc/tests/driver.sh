@@ -38,12 +38,12 @@ else
 		check "$m: its image is sound" "$here/check_image.py" "$tmp/module/$m.gm.ko"
 	done
 	json "an unmodified source gets the defaults" \
-		"{n for k, n in gates if k == 'in-call'} == {'gm_plain_init', 'gm_plain_exit', 'tick'} and not j['privileges']" \
+		"{n for k, n in gates if k == 'in-call'} == {'gm_plain_init', 'gm_plain_exit', 'tick'} and not j['privileged-instructions'] and not j['requests']" \
 		"$tmp/module/gm_plain.gm.ko"
 	json "notes make data private" \
 		"'.data.gm_private' in [r['section'] for r in j['regions'] if r['kind'] == 'data'] and '.data.gm_shared' in [s['name'] for s in j['shared']]" \
 		"$tmp/module/gm_noted.gm.ko"
-	json "and request privileges" "j['privileges'] == [{'instruction': 'mwait', 'places': 1}]" \
+	json "and request privileges" "j['requests'] == ['mwait'] and j['privileged-instructions'] == [{'instruction': 'mwait', 'places': 1}]" \
 		"$tmp/module/gm_noted.gm.ko"
 
 	echo 'stacks = 7' > "$tmp/module/gm_plain.gm.toml"

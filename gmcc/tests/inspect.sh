@@ -16,10 +16,36 @@ json "counts pointers to entries and call sites of exits" \
 	"(gates[('in-call', 'f')]['pointers'], gates[('in-call', 'g')]['pointers'], gates[('out-call', 'ext')]['call-sites'], gates[('out-call-indirect', 'rax')]['call-sites']) == (1, 1, 4, 1)" \
 	"$tmp/old.gm.ko"
 json "lists relocations, imports and the trampoline" \
-	"len(j['relocations']) == 11 and j['relocations'][2] == {'region': 0, 'offset': 0x28, 'type': '32s', 'target': '.data', 'addend': 0} and [e['name'] for e in j['externs']] == ['ext'] and j['trampoline']['offset'] == 0x20 and not j['privileges']" \
+	"len(j['relocations']) == 11 and j['relocations'][2] == {'region': 0, 'offset': 0x28, 'type': '32s', 'target': '.data', 'addend': 0} and [e['name'] for e in j['externs']] == ['ext'] and j['trampoline']['offset'] == 0x20 and not j['privileged-instructions'] and not j['requests']" \
 	"$tmp/old.gm.ko"
-"$here/mkwrong" "$tmp/old.gm.ko" "$tmp/wrong"
-json "lists privileged instructions" "j['privileges'] == [{'instruction': 'wrmsr', 'places': 1}]" \
+{ cat "$tmp/in.s"; printf '\t.section .gm.hostinfo, "a"\n\t.p2align 12\n\t.zero 4096\n'; } > "$tmp/asks.s"
+"$CC" -c -x assembler -o "$tmp/asks.ko" "$tmp/asks.s"
+"$GMCC" guard -q --privilege hostinfo --privilege msr=0x35 --privilege pio=0x60-0x64 -o "$tmp/asks.gm.ko" \
+	"$tmp/asks.ko"
+json "lists what is requested, and the page for it" \
+	"j['requests'] == ['pio=0x60-0x64', 'msr=0x35', 'hostinfo'] and {'kind': 'hostinfo', 'section': '.gm.hostinfo', 'pages': 1, 'file-offset': 0} in j['regions']" \
+	"$tmp/asks.gm.ko"
+"$GMCC_SAN" inspect "$tmp/asks.gm.ko" > "$tmp/text"
+check "in text, too" sh -c "sed -n '/^requested privileges/,/^\$/p' '$tmp/text' | tr '\n' ' ' | grep -qx 'requested privileges   pio=0x60-0x64   msr=0x35   hostinfo  '"
+"$GMCC_SAN" inspect --graph "$tmp/asks.gm.ko" > "$tmp/graph.svg"
+check "--graph draws requests inside of the picture" python3 -c "
+import sys, xml.etree.ElementTree as et
+ns = '{http://www.w3.org/2000/svg}'
+root = et.parse(sys.argv[1]).getroot()
+asked = [t for t in root.iter(ns + 'text') if t.text in ('hostinfo', 'msr=0x35', 'pio=0x60-0x64')]
+assert len({t.get('y') for t in asked}) == 3, asked
+assert all(0 < int(t.get('y')) < int(root.get('height')) for t in asked)" "$tmp/graph.svg"
+"$GMCC_SAN" inspect --graph=dot "$tmp/asks.gm.ko" > "$tmp/graph.dot"
+check "--graph=dot says them" grep -qF 'label="bad\npio=0x60-0x64\nmsr=0x35\nhostinfo"];' "$tmp/graph.dot"
+"$GMCC" guard -q --privilege hostinfo --privilege msr=0x35:rw -o "$tmp/less.gm.ko" "$tmp/asks.ko"
+fails "--diff tells what is requested anew, and what no more" 1 "--- $tmp/less.gm.ko
++++ $tmp/asks.gm.ko
+requested privileges
+  + msr=0x35
+  - msr=0x35:rw
+  + pio=0x60-0x64" "$GMCC_SAN" inspect --diff "$tmp/less.gm.ko" "$tmp/asks.gm.ko"
+"$here/mkwrong" "$tmp/old.gm.ko" "$tmp/asks.gm.ko" "$tmp/wrong"
+json "lists privileged instructions" "j['privileged-instructions'] == [{'instruction': 'wrmsr', 'places': 1}]" \
 	"$tmp/wrong/wrmsr.ko"
 
 "$GMCC_SAN" inspect --graph "$tmp/old.gm.ko" > "$tmp/graph.svg"

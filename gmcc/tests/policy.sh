@@ -80,17 +80,6 @@ check "says in which line" sh -c "'$GMCC' guard -q --policy '$p' -o '$tmp/x' '$t
 fails "a policy that is not there" 1 "" "$GMCC_SAN" guard --policy "$tmp/none.toml" -o "$tmp/x" "$tmp/p.ko"
 
 sed 's/^\tnopl 0x11223344.*/\tmwait/' "$tmp/in.s" > "$tmp/mwait.s"
-"$CC" -c -x assembler -o "$tmp/p.ko" "$tmp/mwait.s"
-check "a privilege that the policy requests" policed <<-'T'
-	privileges = ["mwait"]
-T
-check "is recorded, so the image verifies" "$GMCC_SAN" verify -q "$tmp/p.gm.ko"
-json "and shown" "j['privileges'] == [{'instruction': 'mwait', 'places': 2}]" "$tmp/p.gm.ko"
-wants "no other privilege" \
-	"$tmp/p.ko: .text+0x50 (g): privileged instruction, mwait. Use a module without it.
-gmcc: $tmp/p.ko: .text+0x53 (g): privileged instruction, mwait. Use a module without it." <<-'T'
-	privileges = ["monitor"]
-T
 { cat "$tmp/mwait.s"; printf '\t.section .modinfo\n\t.asciz "gm_privilege=mwait"\n\t.asciz "gm_entry=f"\n'; } > "$tmp/notes.s"
 "$CC" -c -x assembler -o "$tmp/p.ko" "$tmp/notes.s"
 fails "notes in the source" 1 \
