@@ -52,34 +52,44 @@ static const char *self(void)
 	return ret;
 }
 
-/* The folder of guarded_module.h: installed, or in the source tree. */
-static const char *include_folder(void)
+/* The folder of a header that modules include: installed, or in the source tree. */
+static const char *include_folder(const char *header, const char *in_tree)
 {
-	static const char *const places[] = { "../include/gmcc", "../../guest/include" };
+	const char *const places[] = { "../include/gmcc", in_tree };
 	const char *dir = dirname(xasprintf("%s", self()));
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (!access(xasprintf("%s/%s/guarded_module.h", dir, places[i]), R_OK))
+		if (!access(xasprintf("%s/%s/%s", dir, places[i], header), R_OK))
 			return xasprintf("%s/%s", dir, places[i]);
 	return NULL;
+}
+
+static int add_include(char **args, int n, const char *folder)
+{
+	if (folder) {
+		args[n++] = xasprintf("-isystem");
+		args[n++] = xasprintf("%s", folder);
+	}
+	return n;
 }
 
 int cmd_cc(int argc, char **argv)
 {
 	const char *include = variable("GMCC_INCLUDE", NULL), *cc = variable("GMCC_CC", "gcc");
-	char **args = xalloc((argc + 3) * sizeof(*args));
+	char **args = xalloc((argc + 5) * sizeof(*args));
 	bool compiles = false;
 	int n = 0;
 
 	for (int i = 1; i < argc; i++)
 		compiles |= !strcmp(argv[i], "-c") || !strcmp(argv[i], "-E") || !strcmp(argv[i], "-S");
-	include = include ? include : include_folder();
 	args[n++] = xasprintf("%s", cc);
 	for (int i = 1; i < argc; i++)
 		args[n++] = argv[i];
 	if (compiles && include) {
-		args[n++] = xasprintf("-isystem");
-		args[n++] = xasprintf("%s", include);
+		n = add_include(args, n, include);
+	} else if (compiles) {
+		n = add_include(args, n, include_folder("guarded_module.h", "../../guest/include"));
+		n = add_include(args, n, include_folder("linux/kvm_gm.h", "../../kvm-gm/include/uapi"));
 	}
 	execvp(cc, args);
 	die(cc, "cannot run the compiler: %s. Name it in GMCC_CC.", strerror(errno));

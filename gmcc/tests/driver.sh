@@ -43,7 +43,7 @@ else
 	json "notes make data private" \
 		"'.data.gm_private' in [r['section'] for r in j['regions'] if r['kind'] == 'data'] and '.data.gm_shared' in [s['name'] for s in j['shared']]" \
 		"$tmp/module/gm_noted.gm.ko"
-	json "and request privileges" "j['requests'] == ['mwait'] and j['privileged-instructions'] == [{'instruction': 'mwait', 'places': 1}]" \
+	json "and request privileges" "j['requests'] == ['msr=0xce', 'mwait', 'hostinfo'] and j['privileged-instructions'] == [{'instruction': 'mwait', 'places': 1}, {'instruction': 'rdmsr', 'places': 1}]" \
 		"$tmp/module/gm_noted.gm.ko"
 
 	echo 'stacks = 7' > "$tmp/module/gm_plain.gm.toml"

@@ -2,19 +2,33 @@
 /*
  * Notes that a module's source can give to gmcc. None is needed: without them
  * every function whose address is taken is an entry, data is private where no
- * address in it is given away, and no privileged instruction is accepted. In a
- * build without gmcc they change nothing but the section of an object.
+ * address in it is given away, and no privilege is asked for. In a build without
+ * gmcc they change nothing but the section of an object. linux/kvm_gm.h is
+ * installed beside this file.
  *
  *	static u64 GM_PRIVATE key;		only the module may write it
  *	static struct stats GM_SHARED stats;	the kernel may write it
  *	GM_ENTRY(my_xmit);			with one of these, only these
  *						(and init and exit) are entries
- *	GM_PRIVILEGE("mwait");			request: text may hold mwait
+ *	GM_PRIVILEGE("msr=0x198-0x199:rw");	request; an administrator grants it or not:
+ *		mmio=8086:10d3			the registers of that PCI device (mmio: of any)
+ *		pio=0x60-0x64			I/O ports
+ *		msr=0x35, msr=0x35:rw		MSRs of the CPU, to read, to write as well
+ *		mwait				monitor and mwait
+ *	GM_HOSTINFO(host);			request, and the page to read it in
+ *
+ * Text keeps rdmsr if an MSR is requested, wrmsr if one is to be written, in and
+ * out if a port is, monitor and mwait if that is; otherwise the guest makes these
+ * accesses (but for monitor and mwait, which are refused). What is requested and
+ * not granted: rdmsr, wrmsr, monitor and mwait are violations, ports the guest's.
  */
 #ifndef GUARDED_MODULE_H
 #define GUARDED_MODULE_H
 
+#include <linux/kvm_gm.h>
 #include <linux/module.h>
+#include <asm/barrier.h>
+#include <asm/processor.h>
 
 /* gmcc refuses the module if an address in a private object leaves it. */
 #define GM_PRIVATE	__attribute__((__section__(".data.gm_private")))
@@ -22,6 +36,61 @@
 #define GM_SHARED	__attribute__((__section__(".data.gm_shared")))
 
 #define GM_ENTRY(function)		MODULE_INFO(gm_entry, #function)
-#define GM_PRIVILEGE(mnemonic)		MODULE_INFO(gm_privilege, mnemonic)
+#define GM_PRIVILEGE(request)		MODULE_INFO(gm_privilege, request)
+
+/*
+ * The kernel's own rdmsrl() and wrmsrl() are calls out, or have an exception table,
+ * which gmcc refuses: nothing catches a fault inside.
+ */
+static inline u64 gm_rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	asm volatile("rdmsr" : "=a" (low), "=d" (high) : "c" (msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void gm_wrmsr(u32 msr, u64 value)
+{
+	asm volatile("wrmsr" : : "c" (msr), "a" ((u32)value), "d" ((u32)(value >> 32)) : "memory");
+}
+
+/*
+ * A page that KVM fills in, and only the module sees: once per module. Volatile,
+ * since the compiler sees nobody write it.
+ */
+#define GM_HOSTINFO(name)						\
+	GM_PRIVILEGE("hostinfo");					\
+	static const volatile struct kvm_gm_hostinfo name		\
+	__attribute__((__section__(".gm.hostinfo"), __aligned__(4096)))
+
+/*
+ * What the host says of one vCPU: a consistent copy of its entry. False if there
+ * is none: not granted (or no more), in a form of later days, or no such vCPU.
+ */
+static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info, unsigned int vcpu,
+				    struct kvm_gm_hostinfo_vcpu *to)
+{
+	const volatile struct kvm_gm_hostinfo_vcpu *from;
+	u32 seq;
+
+	if (vcpu >= KVM_GM_HOSTINFO_VCPUS || vcpu >= info->nr_vcpus)
+		return false;
+	from = &info->vcpus[vcpu];
+	do {
+		/* A page that is taken away is all zeroes, so this ends. */
+		while ((seq = from->seq) & 1)
+			cpu_relax();
+		virt_rmb();
+		to->seq = seq;
+		to->cpu = from->cpu;
+		to->vcpus = from->vcpus;
+		to->reserved = 0;
+		to->updated = from->updated;
+		to->steal = from->steal;
+		virt_rmb();
+	} while (from->seq != seq);
+	return info->version == KVM_GM_HOSTINFO_VERSION;
+}
 
 #endif /* GUARDED_MODULE_H */
