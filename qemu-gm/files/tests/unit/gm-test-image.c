@@ -9,6 +9,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/pkcs7.h>
 #include <gnutls/x509.h>
+#include "qapi/error.h"
 #include "elf.h"
 #include "gm-test-image.h"
 
@@ -19,11 +20,13 @@ struct GmTestKey {
 };
 
 static const char section_names[] =
-    "\0.text\0.gm.gates\0.data\0.gm.stacks\0.gm.manifest\0.shstrtab";
+    "\0.text\0.gm.gates\0.data\0.gm.stacks\0.gm.manifest\0.gm.hostinfo"
+    "\0.shstrtab";
 
 static const char strings[] =
     "\0.text\0.gm.gates\0.data\0.gm.stacks\0.bss\0_printk\0jiffies"
-    "\0init\0exit\0xmit\0in_return\0resume\0out_return\0indirect";
+    "\0init\0exit\0xmit\0in_return\0resume\0out_return\0indirect"
+    "\0.gm.hostinfo";
 
 static uint32_t find_string(const char *table, size_t size, const char *s)
 {
@@ -60,6 +63,7 @@ static void fill_manifest(GmTestImage *t)
         { GM_ANCHOR_REGION, str(".data"),      GM_TEST_PAGE },
         { GM_ANCHOR_REGION, str(".gm.stacks"),
           GM_TEST_STACKS * GM_TEST_STACK_PAGES * GM_TEST_PAGE },
+        { GM_ANCHOR_REGION, str(".gm.hostinfo"), GM_TEST_PAGE },
         { GM_ANCHOR_SHARED, str(".bss"),       0x80 },
         { GM_ANCHOR_EXTERN, str("_printk"),    0 },
         { GM_ANCHOR_EXTERN, str("jiffies"),    0 },
@@ -73,6 +77,7 @@ static void fill_manifest(GmTestImage *t)
           GM_TEST_PAGE, GM_TEST_PAGE },
         { KVM_GM_REGION_STACK, GM_TEST_A_STACKS, 0,
           GM_TEST_STACKS * GM_TEST_STACK_PAGES * GM_TEST_PAGE, 0 },
+        { KVM_GM_REGION_HOSTINFO, GM_TEST_A_HOSTINFO, 0, GM_TEST_PAGE, 0 },
     };
     const struct gm_reloc relocs[] = {
         { 0, 0x10, GM_RELOC_PC32, GM_TEST_A_DATA,    0x20 - 4 },
@@ -100,6 +105,13 @@ static void fill_manifest(GmTestImage *t)
     const struct gm_frame frames[] = {
         { 0, 0x110, 16, 0, 0 },
         { 0, 0x190, 64, 8, 16 },
+    };
+    const struct gm_privilege privileges[] = {
+        { KVM_GM_PRIV_MMIO, 0, 0x808610d3, 0x808610d3 },
+        { KVM_GM_PRIV_PIO, 0, 0x60, 0x64 },
+        { KVM_GM_PRIV_MSR, 0, 0x35, 0x35 },
+        { KVM_GM_PRIV_MSR, KVM_GM_PRIV_F_WRITE, 0x198, 0x199 },
+        { KVM_GM_PRIV_HOSTINFO, 0, 0, 0 },
     };
     struct gm_manifest *m = t->m;
 
@@ -129,6 +141,9 @@ static void fill_manifest(GmTestImage *t)
     t->frames = add_table(t, &m->frames, G_N_ELEMENTS(frames),
                           sizeof(*frames));
     memcpy(t->frames, frames, sizeof(frames));
+    t->privileges = add_table(t, &m->privileges, G_N_ELEMENTS(privileges),
+                              sizeof(*privileges));
+    memcpy(t->privileges, privileges, sizeof(privileges));
     t->strings = add_table(t, &m->strings, sizeof(strings), 1);
     memcpy(t->strings, strings, sizeof(strings));
 }
@@ -185,6 +200,8 @@ void gm_test_image_init(GmTestImage *t)
                 GM_TEST_PAGE),
         section(".gm.manifest", SHT_PROGBITS, 0, GM_TEST_MANIFEST,
                 t->m->size),
+        section(".gm.hostinfo", SHT_NOBITS, SHF_ALLOC, GM_TEST_MANIFEST,
+                GM_TEST_PAGE),
         section(".shstrtab", SHT_STRTAB, 0, names, sizeof(section_names)),
     };
     const Elf64_Ehdr ehdr = {
@@ -209,6 +226,40 @@ void gm_test_image_init(GmTestImage *t)
 void gm_test_image_cleanup(GmTestImage *t)
 {
     g_free(t->data);
+}
+
+GmImage *gm_test_image_parse(const GmTestImage *t, Error **errp)
+{
+    return gm_image_new(g_memdup2(t->data, t->size), t->size, t->size, errp);
+}
+
+void gm_test_image_values(uint64_t *values)
+{
+    values[GM_TEST_A_TEXT] = GM_TEST_MODULE;
+    values[GM_TEST_A_GATES] = GM_TEST_MODULE + 0x1000;
+    values[GM_TEST_A_DATA] = GM_TEST_MODULE + 0x4000;
+    values[GM_TEST_A_STACKS] = GM_TEST_MODULE + 0x10000;
+    values[GM_TEST_A_HOSTINFO] = GM_TEST_MODULE + 0x20000;
+    values[GM_TEST_A_SHARED] = GM_TEST_MODULE + 0x3f80;
+    values[GM_TEST_A_PRINTK] = 0xffffffff81001000ULL;
+    values[GM_TEST_A_JIFFIES] = 0xffffffff82005000ULL;
+}
+
+bool gm_test_translate(void *opaque, uint64_t va, uint64_t *gpa)
+{
+    *gpa = va & 0xffffff000ULL;
+    return true;
+}
+
+void gm_test_expect(Error *err, const char *text)
+{
+    g_assert(err);
+    if (!strstr(error_get_pretty(err), text)) {
+        g_test_message("got \"%s\", expected \"%s\"", error_get_pretty(err),
+                       text);
+        g_test_fail();
+    }
+    error_free(err);
 }
 
 GmTestKey *gm_test_key_new(const char *cn, unsigned serial, int from, int to)

@@ -7,7 +7,7 @@
 #ifndef TESTS_GM_TEST_IMAGE_H
 #define TESTS_GM_TEST_IMAGE_H
 
-#include "hw/misc/gm/gm_image.h"
+#include "../../hw/misc/gm/image.h"
 
 /* Where things are in the file. */
 #define GM_TEST_PAGE            0x1000ULL
@@ -19,16 +19,26 @@
 #define GM_TEST_STACK_PAGES     2
 #define GM_TEST_NAME            "gmtest"
 
-enum {                          /* anchors, the first four of regions, too */
+enum {                          /* anchors, the first five of regions, too */
     GM_TEST_A_TEXT,
     GM_TEST_A_GATES,
     GM_TEST_A_DATA,
     GM_TEST_A_STACKS,
+    GM_TEST_A_HOSTINFO,
     GM_TEST_A_SHARED,
     GM_TEST_A_PRINTK,
     GM_TEST_A_JIFFIES,
     GM_TEST_NR_ANCHORS,
     GM_TEST_NR_REGIONS = GM_TEST_A_SHARED,
+};
+
+enum {                          /* privileges, in the manifest's order */
+    GM_TEST_P_MMIO,
+    GM_TEST_P_PIO,
+    GM_TEST_P_MSR,
+    GM_TEST_P_MSR_WRITE,
+    GM_TEST_P_HOSTINFO,
+    GM_TEST_NR_PRIVILEGES,
 };
 
 enum {                          /* gates, in the manifest's order */
@@ -53,6 +63,7 @@ typedef struct GmTestImage {
     struct gm_reloc *relocs;
     struct gm_gate *gates;
     struct gm_frame *frames;
+    struct gm_privilege *privileges;
     char *strings;
 } GmTestImage;
 
@@ -60,6 +71,17 @@ void gm_test_image_init(GmTestImage *t);
 void gm_test_image_cleanup(GmTestImage *t);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GmTestImage, gm_test_image_cleanup)
+
+/* Parse a copy of exactly its size, so that a sanitizer sees reads beyond. */
+GmImage *gm_test_image_parse(const GmTestImage *t, Error **errp);
+
+/* Where the guest loads it: an address for each anchor. */
+#define GM_TEST_MODULE          0xffffffffc0100000ULL
+void gm_test_image_values(uint64_t *values);
+bool gm_test_translate(void *opaque, uint64_t va, uint64_t *gpa);
+
+/* Expect an error whose text contains @text; free it. */
+void gm_test_expect(Error *err, const char *text);
 
 /* A key with its certificate, self-signed. */
 typedef struct GmTestKey GmTestKey;

@@ -32,6 +32,7 @@ typedef struct GmImage {
     const struct gm_reloc *relocs;
     const struct gm_gate *gates;
     const struct gm_frame *frames;
+    const struct gm_privilege *privileges;  /* what it asks for */
     const char *strings;
     uint32_t nr_pages;          /* over all regions */
     char id[2 * GM_ID_LEN + 1]; /* manifest->id in hexadecimal */
