@@ -51,7 +51,7 @@ asks "two to write that become one" "msr=0x30 msr=0x31-0x33:rw" msr=0x31:rw msr=
 few=$(seq -f 'pio=%.0f' 0 2 126)
 # shellcheck disable=SC2086
 asks "64 of them" "$(seq 0 2 126 | xargs printf 'pio=0x%x ')" $few
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046,SC2086
 fails "65 of them" 2 "gmcc guard: --privilege: more than 64. Ask for ranges." \
 	"$GMCC_SAN" guard $(printf -- '--privilege %s ' $few) --privilege mwait "$tmp/ask.ko"
 # shellcheck disable=SC2086
