@@ -144,10 +144,14 @@ struct gm_frame {		/* see struct kvm_gm_frame */
  * within one of the same kind here, without WRITE if that is not here.
  *
  *	kind		first, last
- *	MMIO		PCI id (vendor << 16 | device) of devices whose registers it drives
+ *	MMIO		PCI id (vendor << 16 | device) of a device whose registers it drives,
+ *			twice; or 0, 0xffffffff: any device
  *	PIO		I/O ports, 0..0xffff
  *	MSR		indices
  *	MWAIT, HOSTINFO	0, 0; at most one of each
+ *
+ * No two of a kind share a value. Flags are 0, but for MSR's WRITE. There is a
+ * HOSTINFO region, of one page and without content, exactly if HOSTINFO is here.
  *
  * As text, in modinfo (GM_MODINFO_PRIVILEGE), policies, and on the monitor:
  * mmio=8086:10d3 (mmio: any device), pio=0x60-0x64, msr=0x35, msr=0x198-0x199:rw,
