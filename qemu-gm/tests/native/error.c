@@ -1,5 +1,5 @@
 /*
- * Enough of QEMU's Error for the files that need nothing else of QEMU.
+ * Enough of QEMU's Error, and its way to open files, for the files that need nothing else of QEMU.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,6 +33,36 @@ void error_setg(Error **errp, const char *fmt, ...)
     g_assert(!*errp);
     *errp = g_new0(Error, 1);
     (*errp)->msg = msg;
+}
+
+void error_prepend(Error **errp, const char *fmt, ...)
+{
+    g_autofree char *prefix = NULL, *msg = NULL;
+    va_list ap;
+
+    if (!errp) {
+        return;
+    }
+    va_start(ap, fmt);
+    prefix = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    msg = (*errp)->msg;
+    (*errp)->msg = g_strconcat(prefix, msg, NULL);
+}
+
+int qemu_open(const char *name, int flags, Error **errp)
+{
+    int fd = open(name, flags | O_CLOEXEC);
+
+    if (fd < 0) {
+        error_setg(errp, "Could not open '%s': %s", name, strerror(errno));
+    }
+    return fd;
+}
+
+int qemu_close(int fd)
+{
+    return close(fd);
 }
 
 const char *error_get_pretty(const Error *err)

@@ -13,6 +13,8 @@ extern Error *error_abort;
 
 void error_setg(Error **errp, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+void error_prepend(Error **errp, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 const char *error_get_pretty(const Error *err);
 void error_free(Error *err);
 

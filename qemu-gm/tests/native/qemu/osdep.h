@@ -8,6 +8,7 @@
 #define QEMU_OSDEP_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <glib.h>
 
 #undef MIN
@@ -24,5 +26,9 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define QEMU_ALIGN_UP(n, m) (((n) + (m) - 1) / (m) * (m))
+
+struct Error;
+int qemu_open(const char *name, int flags, struct Error **errp);
+int qemu_close(int fd);
 
 #endif /* QEMU_OSDEP_H */

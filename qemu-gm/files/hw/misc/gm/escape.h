@@ -13,9 +13,9 @@
  * gm_escape: Make a text safe to show.
  * @text: a name, a path, the subject of a certificate; @size bytes of it
  *
- * Whatever is not printable ASCII becomes \xNN, and so do the quote and the
- * backslash: the result has one line, moves no cursor, ends no quoted string,
- * and two different texts stay different.
+ * Whatever is not printable ASCII becomes \xNN, and so does the double quote:
+ * the result has one line, moves no cursor and ends no quoted string. A safe
+ * text stays as it is.
  *
  * Returns: the safe text, to be freed with g_free().
  */
@@ -25,7 +25,7 @@ static inline char *gm_escape_n(const char *text, size_t size)
     size_t i;
 
     for (i = 0; i < size; i++) {
-        if (g_ascii_isprint(text[i]) && text[i] != '"' && text[i] != '\\') {
+        if (g_ascii_isprint(text[i]) && text[i] != '"') {
             g_string_append_c(s, text[i]);
         } else {
             g_string_append_printf(s, "\\x%02x", (unsigned char)text[i]);

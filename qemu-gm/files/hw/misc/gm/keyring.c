@@ -2,8 +2,8 @@
  * Guarded modules: the certificates whose signatures count.
  *
  * Signatures are those of the kernel's sign-file: PKCS#7 (CMS) over the whole
- * image, detached. As in the kernel's trusted keyring, every certificate is
- * trusted by itself: the signer must be in the keyring, there are no chains.
+ * image, detached. The signer's certificate is in the keyring, or comes along in
+ * the signature together with what leads to the keyring (chain.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,80 +13,38 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <gnutls/pkcs7.h>
+#include "certificate.h"
+#include "chain.h"
+#include "crl.h"
 #include "keyring.h"
+#include "pemfile.h"
+
+/* Certificates that a signature may bring along. */
+#define GM_EXTRA_MAX 16
 
 struct GmKeyring {
     GPtrArray *crts;            /* gnutls_x509_crt_t */
     GPtrArray *subjects;        /* char *, in the same order */
+    GmCrls *crls;               /* or NULL */
 };
 
-static gboolean gm_datum_equal(const gnutls_datum_t *a, const void *data,
-                               size_t size)
+static void gm_crt_free(void *crt)
 {
-    return a->size && a->size == size && !memcmp(a->data, data, size);
+    gnutls_x509_crt_deinit(crt);
 }
 
-static char *gm_datum_hex(const gnutls_datum_t *d)
-{
-    GString *s = g_string_new(NULL);
-    unsigned i;
-
-    for (i = 0; i < d->size; i++) {
-        g_string_append_printf(s, "%02x", d->data[i]);
-    }
-    return g_string_free(s, false);
-}
-
-static char *gm_crt_subject(gnutls_x509_crt_t crt)
-{
-    gnutls_datum_t dn = { 0 };
-    char *subject;
-
-    if (gnutls_x509_crt_get_dn3(crt, &dn, 0) < 0) {
-        return g_strdup("(no subject)");
-    }
-    subject = g_strndup((const char *)dn.data, dn.size);
-    gnutls_free(dn.data);
-    return subject;
-}
-
-/* What a person calls the owner of a certificate. */
-static char *gm_crt_name(gnutls_x509_crt_t crt)
-{
-    char cn[256];
-    size_t size = sizeof(cn);
-
-    if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0,
-                                      cn, &size) < 0) {
-        return gm_crt_subject(crt);
-    }
-    return g_strdup(cn);
-}
-
-static bool gm_keyring_add_file(GmKeyring *keyring, const char *path,
+static bool gm_keyring_add_file(void *opaque, const char *path,
+                                const gnutls_datum_t *data, bool pem,
                                 Error **errp)
 {
-    g_autoptr(GError) err = NULL;
-    g_autofree char *data = NULL;
+    GmKeyring *keyring = opaque;
     gnutls_x509_crt_t *crts;
-    gnutls_datum_t datum;
     unsigned i, n;
-    gsize size;
     int ret;
 
-    if (!g_file_get_contents(path, &data, &size, &err)) {
-        error_setg(errp, "cannot read the keyring: %s", err->message);
-        return false;
-    }
-    datum.data = (unsigned char *)data;
-    datum.size = size;
-
-    ret = gnutls_x509_crt_list_import2(&crts, &n, &datum, GNUTLS_X509_FMT_PEM,
-                                       0);
-    if (ret == GNUTLS_E_NO_CERTIFICATE_FOUND) {
-        ret = gnutls_x509_crt_list_import2(&crts, &n, &datum,
-                                           GNUTLS_X509_FMT_DER, 0);
-    }
+    ret = gnutls_x509_crt_list_import2(&crts, &n, data, pem ?
+                                       GNUTLS_X509_FMT_PEM :
+                                       GNUTLS_X509_FMT_DER, 0);
     if (ret < 0) {
         error_setg(errp, "keyring '%s' holds no valid X.509 certificate: %s",
                    path, gnutls_strerror(ret));
@@ -100,47 +58,15 @@ static bool gm_keyring_add_file(GmKeyring *keyring, const char *path,
     return true;
 }
 
-static bool gm_keyring_add_dir(GmKeyring *keyring, const char *path,
-                               Error **errp)
-{
-    g_autoptr(GError) err = NULL;
-    g_autoptr(GDir) dir = g_dir_open(path, 0, &err);
-    const char *name;
-
-    if (!dir) {
-        error_setg(errp, "cannot read the keyring: %s", err->message);
-        return false;
-    }
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-
-        if (name[0] != '.' && !g_file_test(file, G_FILE_TEST_IS_DIR) &&
-            !gm_keyring_add_file(keyring, file, errp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void gm_crt_free(void *crt)
-{
-    gnutls_x509_crt_deinit(crt);
-}
-
 GmKeyring *gm_keyring_load(const char *path, Error **errp)
 {
     g_autoptr(GmKeyring) keyring = g_new0(GmKeyring, 1);
-    bool ok;
 
     keyring->crts = g_ptr_array_new_with_free_func(gm_crt_free);
     keyring->subjects = g_ptr_array_new_with_free_func(g_free);
 
-    if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
-        ok = gm_keyring_add_dir(keyring, path, errp);
-    } else {
-        ok = gm_keyring_add_file(keyring, path, errp);
-    }
-    if (!ok) {
+    if (!gm_pem_files(path, "the keyring", gm_keyring_add_file, keyring,
+                      errp)) {
         return NULL;
     }
     if (!keyring->crts->len) {
@@ -150,9 +76,22 @@ GmKeyring *gm_keyring_load(const char *path, Error **errp)
     return g_steal_pointer(&keyring);
 }
 
+bool gm_keyring_load_crls(GmKeyring *keyring, const char *path, Error **errp)
+{
+    GmCrls *crls = gm_crls_load(path, keyring->crts, time(NULL), errp);
+
+    if (!crls) {
+        return false;
+    }
+    gm_crls_free(keyring->crls);
+    keyring->crls = crls;
+    return true;
+}
+
 void gm_keyring_free(GmKeyring *keyring)
 {
     if (keyring) {
+        gm_crls_free(keyring->crls);
         g_ptr_array_unref(keyring->crts);
         g_ptr_array_unref(keyring->subjects);
         g_free(keyring);
@@ -162,6 +101,12 @@ void gm_keyring_free(GmKeyring *keyring)
 const GPtrArray *gm_keyring_subjects(const GmKeyring *keyring)
 {
     return keyring->subjects;
+}
+
+static bool gm_datum_equal(const gnutls_datum_t *a, const void *data,
+                           size_t size)
+{
+    return a->size && a->size == size && !memcmp(a->data, data, size);
 }
 
 /* The signature names its key by issuer and serial number, or by key id. */
@@ -188,92 +133,139 @@ static bool gm_crt_matches(gnutls_x509_crt_t crt,
     return match;
 }
 
+/* Of several with the same key id, one that is valid. */
 static gnutls_x509_crt_t
-gm_keyring_find(const GmKeyring *keyring,
-                const gnutls_pkcs7_signature_info_st *info)
+gm_find_signer(const GPtrArray *crts,
+               const gnutls_pkcs7_signature_info_st *info, time_t now)
 {
+    gnutls_x509_crt_t found = NULL;
     unsigned i;
 
-    for (i = 0; i < keyring->crts->len; i++) {
-        if (gm_crt_matches(keyring->crts->pdata[i], info)) {
-            return keyring->crts->pdata[i];
+    for (i = 0; i < crts->len; i++) {
+        if (gm_crt_matches(crts->pdata[i], info)) {
+            if (gm_crt_in_time(crts->pdata[i], now)) {
+                return crts->pdata[i];
+            }
+            found = found ?: crts->pdata[i];
         }
     }
-    return NULL;
+    return found;
 }
 
 static void gm_error_unknown_key(Error **errp,
                                  const gnutls_pkcs7_signature_info_st *info)
 {
-    g_autofree char *serial = gm_datum_hex(&info->signer_serial);
-    g_autofree char *keyid = gm_datum_hex(&info->issuer_keyid);
-    gnutls_datum_t issuer = { 0 };
+    g_autofree char *serial = gm_hex(info->signer_serial.data,
+                                     info->signer_serial.size);
+    g_autofree char *keyid = gm_hex(info->issuer_keyid.data,
+                                    info->issuer_keyid.size);
+    g_autofree char *issuer = NULL;
 
     if (info->issuer_keyid.size) {
-        error_setg(errp, "signed by an unknown key (key id %s)", keyid);
+        error_setg(errp, "signed by an unknown key (key id %s); if you trust "
+                   "it, put its certificate into the keyring", keyid);
         return;
     }
-    gnutls_x509_rdn_get2(&info->issuer_dn, &issuer, 0);
-    error_setg(errp, "signed by an unknown key (issuer %.*s, serial %s)",
-               (int)issuer.size, issuer.data ? (char *)issuer.data : "",
+    issuer = gm_dn_text(&info->issuer_dn);
+    error_setg(errp, "signed by an unknown key (issuer %s, serial %s); if you "
+               "trust it, put its certificate into the keyring", issuer,
                serial);
-    gnutls_free(issuer.data);
 }
 
-/* May this certificate's key sign a module now? */
-static bool gm_crt_usable(gnutls_x509_crt_t crt, Error **errp)
+/* The certificates that came along, which prove nothing by themselves. */
+static GPtrArray *gm_pkcs7_crts(gnutls_pkcs7_t pkcs7, Error **errp)
 {
-    g_autofree char *name = gm_crt_name(crt);
-    time_t now = time(NULL);
-    unsigned usage;
+    g_autoptr(GPtrArray) crts = g_ptr_array_new_with_free_func(gm_crt_free);
+    int i, n = gnutls_pkcs7_get_crt_count(pkcs7);
 
-    if (now < gnutls_x509_crt_get_activation_time(crt)) {
-        error_setg(errp, "the certificate of the signer, %s, is not valid yet",
-                   name);
-        return false;
+    if (n > GM_EXTRA_MAX) {
+        error_setg(errp, "the signature has %d certificates, at most %d are "
+                   "read; sign with the chain alone", n, GM_EXTRA_MAX);
+        return NULL;
     }
-    if (now > gnutls_x509_crt_get_expiration_time(crt)) {
-        error_setg(errp, "the certificate of the signer, %s, has expired",
-                   name);
-        return false;
+    for (i = 0; i < n; i++) {
+        gnutls_datum_t der = { 0 };
+        gnutls_x509_crt_t crt;
+        int ret;
+
+        ret = gnutls_pkcs7_get_crt_raw2(pkcs7, i, &der);
+        if (ret >= 0) {
+            ret = gnutls_x509_crt_init(&crt);
+        }
+        if (ret >= 0) {
+            g_ptr_array_add(crts, crt);
+            ret = gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER);
+        }
+        gnutls_free(der.data);
+        if (ret < 0) {
+            error_setg(errp, "malformed signature: certificate %d: %s", i,
+                       gnutls_strerror(ret));
+            return NULL;
+        }
     }
-    if (gnutls_x509_crt_get_key_usage(crt, &usage, NULL) >= 0 &&
-        !(usage & GNUTLS_KEY_DIGITAL_SIGNATURE)) {
-        error_setg(errp, "the certificate of the signer, %s, is not meant for "
-                   "signatures", name);
-        return false;
-    }
-    return true;
+    return g_steal_pointer(&crts);
 }
 
 static char *gm_pkcs7_verify(const GmKeyring *keyring, gnutls_pkcs7_t pkcs7,
-                             const gnutls_datum_t *body, int index,
-                             Error **errp)
+                             const gnutls_pkcs7_signature_info_st *info,
+                             const gnutls_datum_t *body, Error **errp)
 {
-    gnutls_pkcs7_signature_info_st info;
+    g_autoptr(GPtrArray) extra = gm_pkcs7_crts(pkcs7, errp);
+    g_autofree char *name = NULL;
+    time_t now = time(NULL);
     gnutls_x509_crt_t crt;
-    char *name = NULL;
     int ret;
 
-    ret = gnutls_pkcs7_get_signature_info(pkcs7, index, &info);
-    if (ret < 0) {
-        error_setg(errp, "malformed signature: %s", gnutls_strerror(ret));
+    if (!extra) {
         return NULL;
     }
-    crt = gm_keyring_find(keyring, &info);
+    crt = gm_find_signer(keyring->crts, info, now);
     if (!crt) {
-        gm_error_unknown_key(errp, &info);
-    } else if (gm_crt_usable(crt, errp)) {
-        name = gm_crt_name(crt);
-        ret = gnutls_pkcs7_verify_direct(pkcs7, crt, index, body, 0);
-        if (ret < 0) {
-            error_setg(errp, "the signature by %s does not match the "
-                       "contents: %s", name, gnutls_strerror(ret));
-            g_clear_pointer(&name, g_free);
-        }
+        crt = gm_find_signer(extra, info, now);
     }
-    gnutls_pkcs7_signature_info_deinit(&info);
-    return name;
+    if (!crt) {
+        gm_error_unknown_key(errp, info);
+        return NULL;
+    }
+    if (!gm_chain_check(keyring->crts, extra, keyring->crls, crt, now, errp)) {
+        return NULL;
+    }
+    name = gm_crt_name(crt);
+    if (!gm_sign_is_safe(info->algo)) {
+        error_setg(errp, "the signature by %s is made with %s, which is not "
+                   "safe; sign with SHA-256 or better", name,
+                   gm_sign_name(info->algo));
+        return NULL;
+    }
+    ret = gnutls_pkcs7_verify_direct(pkcs7, crt, 0, body, 0);
+    if (ret < 0) {
+        error_setg(errp, "the signature by %s does not match the contents: "
+                   "%s", name, gnutls_strerror(ret));
+        return NULL;
+    }
+    return g_steal_pointer(&name);
+}
+
+/* A signature of exactly one signer, over what it does not contain. */
+static bool gm_pkcs7_check(gnutls_pkcs7_t pkcs7, Error **errp)
+{
+    gnutls_datum_t contents = { 0 };
+    int ret;
+
+    ret = gnutls_pkcs7_get_signature_count(pkcs7);
+    if (ret != 1) {
+        error_setg(errp, "malformed signature: not exactly one signer");
+        return false;
+    }
+    ret = gnutls_pkcs7_get_embedded_data(pkcs7, GNUTLS_PKCS7_EDATA_GET_RAW,
+                                         &contents);
+    gnutls_free(contents.data);
+    if (ret != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+        error_setg(errp, "malformed signature: it has contents of its own; "
+                   "sign with them detached");
+        return false;
+    }
+    return true;
 }
 
 char *gm_keyring_verify(const GmKeyring *keyring, const uint8_t *body,
@@ -281,6 +273,7 @@ char *gm_keyring_verify(const GmKeyring *keyring, const uint8_t *body,
 {
     const gnutls_datum_t data = { (unsigned char *)body, sig->body_size };
     const gnutls_datum_t der = { (unsigned char *)sig->der, sig->der_size };
+    gnutls_pkcs7_signature_info_st info;
     gnutls_pkcs7_t pkcs7;
     char *name = NULL;
     int ret;
@@ -293,10 +286,14 @@ char *gm_keyring_verify(const GmKeyring *keyring, const uint8_t *body,
     ret = gnutls_pkcs7_import(pkcs7, &der, GNUTLS_X509_FMT_DER);
     if (ret < 0) {
         error_setg(errp, "malformed signature: %s", gnutls_strerror(ret));
-    } else if (gnutls_pkcs7_get_signature_count(pkcs7) != 1) {
-        error_setg(errp, "malformed signature: not exactly one signer");
-    } else {
-        name = gm_pkcs7_verify(keyring, pkcs7, &data, 0, errp);
+    } else if (gm_pkcs7_check(pkcs7, errp)) {
+        ret = gnutls_pkcs7_get_signature_info(pkcs7, 0, &info);
+        if (ret < 0) {
+            error_setg(errp, "malformed signature: %s", gnutls_strerror(ret));
+        } else {
+            name = gm_pkcs7_verify(keyring, pkcs7, &info, &data, errp);
+            gnutls_pkcs7_signature_info_deinit(&info);
+        }
     }
     gnutls_pkcs7_deinit(pkcs7);
     return name;
