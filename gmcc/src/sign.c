@@ -29,7 +29,8 @@ struct module_signature {
 _Static_assert(sizeof(struct module_signature) == 12, "kernel format");
 
 static const char help[] =
-"Usage: gmcc sign --key KEY --cert CERT.pem [--detached] [-o OUT] IMAGE\n"
+"Usage: gmcc sign --key KEY --cert CERT.pem [--chain CERTS.pem] [--detached]\n"
+"                 [-o OUT] IMAGE\n"
 "\n"
 "Signs a guarded image: PKCS#7 (CMS), SHA-256, DER, over the whole file. It is\n"
 "appended as the kernel's sign-file does, or written to a file of its own.\n"
@@ -37,6 +38,8 @@ static const char help[] =
 "      --key KEY        the signer's private key: a PEM file, or a pkcs11: URI\n"
 "      --cert CERT.pem  the signer's X.509 certificate\n"
 "      --embed          put the certificate into the signature\n"
+"      --chain CERTS.pem  put it there, and these: those who issued it, up to one\n"
+"                       that the verifier trusts\n"
 "      --detached       write the signature alone, to OUT or IMAGE.p7s\n"
 "  -o, --output OUT     write OUT instead of changing IMAGE\n"
 "  -h, --help           this text\n"
@@ -78,9 +81,44 @@ static X509 *read_cert(const char *file)
 	return cert;
 }
 
-/* The flags of the kernel's scripts/sign-file.c: no attributes, no chain. */
+static bool has_cert(const STACK_OF(X509) *certs, const X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++)
+		if (!X509_cmp(sk_X509_value(certs, i), cert))
+			return true;
+	return false;
+}
+
+/* Those of @file, without @cert itself; somebody there must have issued it. */
+static STACK_OF(X509) *read_chain(const char *file, const char *cert_file, X509 *cert)
+{
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	BIO *b = BIO_new_file(file, "r");
+	bool issued = false;
+	X509 *x;
+
+	if (!b)
+		die_ssl(file, "cannot be read");
+	while ((x = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
+		if (!X509_cmp(x, cert) || has_cert(certs, x)) {
+			X509_free(x);
+			continue;
+		}
+		issued |= X509_check_issued(x, cert) == X509_V_OK;
+		sk_X509_push(certs, x);
+	}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		die_ssl(file, "a certificate cannot be read");
+	ERR_clear_error();
+	BIO_free(b);
+	if (!issued)
+		die(file, "has no certificate of the issuer of %s, in PEM form. Add it.", cert_file);
+	return certs;
+}
+
+/* The flags of the kernel's scripts/sign-file.c: no attributes; no chain unless asked for. */
 static uint8_t *make_signature(const char *file, const uint8_t *data, size_t size, X509 *cert,
-			       EVP_PKEY *key, bool embed, size_t *sig_size)
+			       EVP_PKEY *key, bool embed, STACK_OF(X509) *chain, size_t *sig_size)
 {
 	unsigned int flags = CMS_BINARY | CMS_DETACHED | CMS_NOSMIMECAP | CMS_NOATTR;
 	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL,
@@ -90,8 +128,12 @@ static uint8_t *make_signature(const char *file, const uint8_t *data, size_t siz
 	int n;
 
 	if (!cms || !in ||
-	    !CMS_add1_signer(cms, cert, key, EVP_sha256(), flags | (embed ? 0 : CMS_NOCERTS)) ||
-	    CMS_final(cms, in, NULL, flags) != 1)
+	    !CMS_add1_signer(cms, cert, key, EVP_sha256(), flags | (embed ? 0 : CMS_NOCERTS)))
+		die_ssl(file, "cannot sign");
+	for (int i = 0; i < sk_X509_num(chain); i++)
+		if (!CMS_add1_cert(cms, sk_X509_value(chain, i)))
+			die_ssl(file, "cannot add the chain");
+	if (CMS_final(cms, in, NULL, flags) != 1)
 		die_ssl(file, "cannot sign");
 	n = i2d_CMS_ContentInfo(cms, &der);
 	if (n <= 0)
@@ -119,11 +161,17 @@ static uint8_t *append(const uint8_t *data, size_t size, const uint8_t *sig, siz
 	return all;
 }
 
-static uint8_t *detached(const char *file, const uint8_t *data, size_t size, const char *key_name,
-			 const char *cert_file, bool embed, size_t *sig_size)
+struct sign_options {
+	const char *in, *out, *key, *cert, *chain;
+	bool embed, detached;
+};
+
+static uint8_t *detached(const char *file, const uint8_t *data, size_t size,
+			 const struct sign_options *o, size_t *sig_size)
 {
-	X509 *cert = read_cert(cert_file);
-	EVP_PKEY *key = signkey_read(key_name);
+	X509 *cert = read_cert(o->cert);
+	STACK_OF(X509) *chain = o->chain ? read_chain(o->chain, o->cert, cert) : NULL;
+	EVP_PKEY *key = signkey_read(o->key);
 	uint8_t *sig;
 	size_t old;
 
@@ -133,26 +181,30 @@ static uint8_t *detached(const char *file, const uint8_t *data, size_t size, con
 	if (size > INT32_MAX)
 		die(file, "too large to sign.");
 	if (X509_check_private_key(cert, key) != 1)
-		die(cert_file, "does not belong to the key %s. Give the pair.", key_name);
-	sig = make_signature(file, data, size, cert, key, embed, sig_size);
+		die(o->cert, "does not belong to the key %s. Give the pair.", o->key);
+	sig = make_signature(file, data, size, cert, key, o->embed || chain, chain, sig_size);
+	sk_X509_pop_free(chain, X509_free);
 	X509_free(cert);
 	EVP_PKEY_free(key);
 	return sig;
 }
 
-uint8_t *sign_bytes(const char *file, const uint8_t *data, size_t size, const char *key,
-		    const char *cert, bool embed, size_t *signed_size)
+static uint8_t *sign_with(const char *file, const uint8_t *data, size_t size,
+			  const struct sign_options *o, size_t *signed_size)
 {
 	size_t sig_size;
-	const uint8_t *sig = detached(file, data, size, key, cert, embed, &sig_size);
+	const uint8_t *sig = detached(file, data, size, o, &sig_size);
 
 	return append(data, size, sig, sig_size, signed_size);
 }
 
-struct sign_options {
-	const char *in, *out, *key, *cert;
-	bool embed, detached;
-};
+uint8_t *sign_bytes(const char *file, const uint8_t *data, size_t size, const char *key,
+		    const char *cert, bool embed, size_t *signed_size)
+{
+	const struct sign_options o = { .key = key, .cert = cert, .embed = embed };
+
+	return sign_with(file, data, size, &o, signed_size);
+}
 
 static void sign(const struct sign_options *o)
 {
@@ -160,10 +212,10 @@ static void sign(const struct sign_options *o)
 	uint8_t *data = read_input(o->in, &size);
 
 	if (o->detached) {
-		data = detached(o->in, data, size, o->key, o->cert, o->embed, &n);
+		data = detached(o->in, data, size, o, &n);
 		write_output(o->out ? o->out : xasprintf("%s.p7s", o->in), data, n);
 	} else {
-		data = sign_bytes(o->in, data, size, o->key, o->cert, o->embed, &n);
+		data = sign_with(o->in, data, size, o, &n);
 		write_output(o->out ? o->out : o->in, data, n);
 	}
 }
@@ -174,6 +226,7 @@ int cmd_sign(int argc, char **argv)
 		{ "key", required_argument, NULL, 'k' },
 		{ "cert", required_argument, NULL, 'c' },
 		{ "embed", no_argument, NULL, 'e' },
+		{ "chain", required_argument, NULL, 'n' },
 		{ "detached", no_argument, NULL, 'd' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
@@ -192,6 +245,9 @@ int cmd_sign(int argc, char **argv)
 			break;
 		case 'e':
 			o.embed = true;
+			break;
+		case 'n':
+			o.chain = optarg;
 			break;
 		case 'd':
 			o.detached = true;

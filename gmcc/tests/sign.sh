@@ -19,6 +19,28 @@ verify() {
 		-certfile "$1" -nointern -noverify -out /dev/null
 }
 
+# The same by a chain of certificates that leads to ROOT.
+verify_from() {
+	verify "$1" "$2" > /dev/null 2>&1
+	openssl cms -verify -binary -inform DER -in "$tmp/sig" -content "$tmp/content" \
+		-CAfile "$1" -purpose any -out /dev/null
+}
+
+# issue NAME ISSUER USAGE: an authority, or a signer if there is a USAGE.
+issue() {
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$tmp/$1.key" -out "$tmp/$1.csr" \
+		-subj "/CN=$1" 2> /dev/null &&
+	printf 'basicConstraints=critical,CA:%s\nkeyUsage=critical,%s\n' "${3:+FALSE}${3:-TRUE}" \
+		"${3:-keyCertSign,cRLSign}" | sed 's/CA:FALSE.*/CA:FALSE/' > "$tmp/$1.ext" &&
+	if [ -n "$2" ]; then
+		openssl x509 -req -in "$tmp/$1.csr" -CA "$tmp/$2.crt" -CAkey "$tmp/$2.key" -CAcreateserial \
+			-days 2 -extfile "$tmp/$1.ext" -out "$tmp/$1.crt" 2> /dev/null
+	else
+		openssl x509 -req -in "$tmp/$1.csr" -signkey "$tmp/$1.key" -days 2 \
+			-extfile "$tmp/$1.ext" -out "$tmp/$1.crt" 2> /dev/null
+	fi
+}
+
 make_key() {
 	openssl req -x509 -newkey "$2" ${3:+-pkeyopt "$3"} -nodes -keyout "$tmp/$1.key" \
 		-out "$tmp/$1.crt" -subj "/CN=$1" -days 2 2> /dev/null
@@ -73,6 +95,30 @@ open(sys.argv[2], 'wb').write(d)" "$tmp/good.gm.ko" "$tmp/flipped.gm.ko"
 	check "embeds the certificate" "$GMCC_SAN" sign --embed --key "$tmp/good.key" \
 		--cert "$tmp/good.crt" -o "$tmp/embed.gm.ko" "$tmp/image.gm.ko"
 	check "OpenSSL accepts that, too" verify "$tmp/good.crt" "$tmp/embed.gm.ko"
+	issue root "" "" && issue middle root "" && issue end middle "digitalSignature"
+	cat "$tmp/end.crt" "$tmp/middle.crt" "$tmp/root.crt" > "$tmp/whole.pem"
+	check "signs with a chain" "$GMCC_SAN" sign --chain "$tmp/middle.crt" --key "$tmp/end.key" \
+		--cert "$tmp/end.crt" -o "$tmp/chain.gm.ko" "$tmp/image.gm.ko"
+	check "OpenSSL finds its way from the root" verify_from "$tmp/root.crt" "$tmp/chain.gm.ko"
+	"$GMCC" sign --embed --key "$tmp/end.key" --cert "$tmp/end.crt" -o "$tmp/alone.gm.ko" "$tmp/image.gm.ko"
+	fails "and does not without the chain" 4 "" verify_from "$tmp/root.crt" "$tmp/alone.gm.ko"
+	check "--embed puts the signer's certificate there alone" sh -c "
+		openssl pkcs7 -inform DER -in '$tmp/sig' -print_certs -noout > '$tmp/subjects' &&
+		grep -c '^subject' '$tmp/subjects' | grep -qx 1"
+	check "a file with the whole chain will do" "$GMCC_SAN" sign --chain "$tmp/whole.pem" \
+		--key "$tmp/end.key" --cert "$tmp/end.crt" -o "$tmp/whole.gm.ko" "$tmp/image.gm.ko"
+	verify_from "$tmp/root.crt" "$tmp/whole.gm.ko" 2> /dev/null
+	check "and puts each certificate there once" sh -c "
+		openssl pkcs7 -inform DER -in '$tmp/sig' -print_certs -noout > '$tmp/subjects' &&
+		grep -c '^subject' '$tmp/subjects' | grep -qx 3"
+	fails "refuses a chain that does not start there" 1 \
+		"gmcc: $tmp/stranger.crt: has no certificate of the issuer of $tmp/end.crt, in PEM form. Add it." \
+		"$GMCC_SAN" sign --chain "$tmp/stranger.crt" --key "$tmp/end.key" --cert "$tmp/end.crt" \
+		-o "$tmp/none.gm.ko" "$tmp/image.gm.ko"
+	fails "refuses a chain that cannot be read" 1 "gmcc: $tmp/none: cannot be read: no such file." \
+		"$GMCC_SAN" sign --chain "$tmp/none" --key "$tmp/end.key" --cert "$tmp/end.crt" \
+		-o "$tmp/none.gm.ko" "$tmp/image.gm.ko"
+	[ ! -e "$tmp/none.gm.ko" ] || not_ok "a chain that is refused leaves nothing behind"
 	if command -v certtool > /dev/null; then
 		verify "$tmp/good.crt" "$tmp/good.gm.ko" 2> /dev/null
 		check "GnuTLS accepts it" certtool --p7-verify --inder --infile "$tmp/sig" \
