@@ -26,6 +26,9 @@
 #include "verifier.h"
 
 #define GM_REGS_SIZE (4 * KiB)
+#define GM_WINDOW_MAX (1 * GiB)
+#define GM_MODULES_MAX 4096
+#define GM_VERIFIER_TIMEOUT_MAX 3600
 
 QEMU_BUILD_BUG_ON(GM_REG_NAME + KVM_GM_NAME_LEN > GM_REGS_SIZE);
 
@@ -128,6 +131,19 @@ static bool gm_check_kvm(Error **errp)
     return false;
 }
 
+bool gm_load_keyring(GmState *s, Error **errp)
+{
+    g_autoptr(GmKeyring) keyring = gm_keyring_load(s->keyring_path, errp);
+
+    if (!keyring ||
+        (s->crl_path && !gm_keyring_load_crls(keyring, s->crl_path, errp))) {
+        return false;
+    }
+    gm_keyring_free(s->keyring);
+    s->keyring = g_steal_pointer(&keyring);
+    return true;
+}
+
 static bool gm_parse_policy(GmState *s, Error **errp)
 {
     int policy = qapi_enum_parse(&GmViolationPolicy_lookup,
@@ -139,6 +155,41 @@ static bool gm_parse_policy(GmState *s, Error **errp)
         return false;
     }
     s->policy = policy;
+    return true;
+}
+
+static bool gm_check_limits(GmState *s, Error **errp)
+{
+    if (!is_power_of_2(s->window_size) || s->window_size < 4 * KiB ||
+        s->window_size > GM_WINDOW_MAX) {
+        error_setg(errp, "property 'image-window' must be a power of two from "
+                   "4 KiB to 1 GiB");
+        return false;
+    }
+    if (!s->max_modules || s->max_modules > GM_MODULES_MAX) {
+        error_setg(errp, "property 'max-modules' must be from 1 to %d",
+                   GM_MODULES_MAX);
+        return false;
+    }
+    if (!s->verifier_timeout || s->verifier_timeout > GM_VERIFIER_TIMEOUT_MAX) {
+        error_setg(errp, "property 'verifier-timeout' must be from 1 to %d "
+                   "seconds", GM_VERIFIER_TIMEOUT_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool gm_check_verifier(GmState *s, Error **errp)
+{
+    if (!s->verifier) {
+        return true;
+    }
+    if (access(s->verifier, X_OK)) {
+        error_setg_errno(errp, errno, "property 'verifier' is '%s', which "
+                         "cannot be run", s->verifier);
+        return false;
+    }
+    gm_verifier_init(s->verifier_timeout);
     return true;
 }
 
@@ -156,28 +207,11 @@ static void gm_realize(PCIDevice *dev, Error **errp)
     }
     if (!s->keyring_path) {
         error_setg(errp, "property 'keyring' is missing: the certificates of "
-                   "those who may sign modules");
+                   "those who may sign modules, or issue such certificates");
         return;
     }
-    if (!is_power_of_2(s->window_size) || s->window_size < 4 * KiB ||
-        s->window_size > 1 * GiB) {
-        error_setg(errp, "property 'image-window' must be a power of two from "
-                   "4 KiB to 1 GiB");
-        return;
-    }
-    if (!gm_parse_policy(s, errp)) {
-        return;
-    }
-    if (s->verifier) {
-        if (access(s->verifier, X_OK)) {
-            error_setg_errno(errp, errno, "property 'verifier' is '%s', which "
-                             "cannot be run", s->verifier);
-            return;
-        }
-        gm_verifier_init();
-    }
-    s->keyring = gm_keyring_load(s->keyring_path, errp);
-    if (!s->keyring) {
+    if (!gm_check_limits(s, errp) || !gm_parse_policy(s, errp) ||
+        !gm_check_verifier(s, errp) || !gm_load_keyring(s, errp)) {
         return;
     }
     if (!memory_region_init_rom(&s->window, OBJECT(s), "gm-image",
@@ -240,9 +274,30 @@ static void gm_reset_hold(Object *obj, ResetType type)
 
 static const Property gm_properties[] = {
     DEFINE_PROP_STRING("keyring", GmState, keyring_path),
+    DEFINE_PROP_STRING("crl", GmState, crl_path),
     DEFINE_PROP_STRING("verifier", GmState, verifier),
+    DEFINE_PROP_UINT32("verifier-timeout", GmState, verifier_timeout, 60),
     DEFINE_PROP_SIZE("image-window", GmState, window_size, 4 * MiB),
+    DEFINE_PROP_UINT32("max-modules", GmState, max_modules, 64),
     DEFINE_PROP_STRING("violation-policy", GmState, policy_name),
+};
+
+static const struct {
+    const char *property;
+    const char *text;
+} gm_descriptions[] = {
+    { "keyring", "trusted X.509 certificates, of signers or of those who issue "
+      "theirs: file (PEM, DER) or directory of such; mandatory" },
+    { "crl", "revocation lists, of every issuer in a signer's chain: file (PEM, "
+      "DER) or directory of such" },
+    { "verifier", "gmcc's path: an image must pass 'gmcc verify', too" },
+    { "verifier-timeout", "seconds that it may take, 1 to 3600" },
+    { "image-window", "size of the largest image, a power of two from 4 KiB to "
+      "1 GiB" },
+    { "max-modules", "most modules registered at a time, 1 to 4096; "
+      stringify(KVM_GM_MAX_SEALS) " of them can be sealed" },
+    { "violation-policy", "what follows a violation: inject (#GP into the "
+      "guest), stop (the VM) or quarantine (the module)" },
 };
 
 static void gm_class_init(ObjectClass *klass, void *data)
@@ -250,6 +305,7 @@ static void gm_class_init(ObjectClass *klass, void *data)
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(klass);
     ResettableClass *rc = RESETTABLE_CLASS(klass);
+    unsigned i;
 
     pc->realize = gm_realize;
     pc->exit = gm_exit;
@@ -261,6 +317,11 @@ static void gm_class_init(ObjectClass *klass, void *data)
     dc->desc = "Guarded modules: keyring and registered images";
     dc->hotpluggable = false;
     device_class_set_props(dc, gm_properties);
+    for (i = 0; i < G_N_ELEMENTS(gm_descriptions); i++) {
+        object_class_property_set_description(klass,
+                                              gm_descriptions[i].property,
+                                              gm_descriptions[i].text);
+    }
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

@@ -90,6 +90,9 @@ static GmEntry *coroutine_fn gm_entry_new(GmState *s, const char *file,
         !gm_signature_find(data, size, &sig, errp)) {
         goto fail;
     }
+    if (!gm_load_keyring(s, errp)) {
+        goto fail;
+    }
     entry->signer = gm_keyring_verify(s->keyring, data, &sig, errp);
     if (!entry->signer) {
         goto fail;
@@ -144,9 +147,10 @@ static bool gm_check_unique(GmState *s, const GmEntry *entry, Error **errp)
         error_append_hint(errp, "Use gm_unregister first.\n");
         return false;
     }
-    if (s->entries->len == KVM_GM_MAX_SEALS) {
-        error_setg(errp, "no more than %d modules can be registered",
-                   KVM_GM_MAX_SEALS);
+    if (s->entries->len >= s->max_modules) {
+        error_setg(errp, "no more than %u modules can be registered; "
+                   "unregister one, or enlarge the property 'max-modules'",
+                   s->max_modules);
         return false;
     }
     return true;

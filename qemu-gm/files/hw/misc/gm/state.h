@@ -38,7 +38,10 @@ struct GmState {
     PCIDevice parent_obj;
 
     char *keyring_path;
+    char *crl_path;                     /* or NULL */
     char *verifier;                     /* path of gmcc, or NULL */
+    uint32_t verifier_timeout;          /* seconds */
+    uint32_t max_modules;
     uint64_t window_size;
     char *policy_name;
     GmViolationPolicy policy;
@@ -66,6 +69,12 @@ struct GmState {
 
 /* device.c: the device of this VM, or NULL. */
 GmState *gm_state(void);
+
+/*
+ * device.c: read the keyring and the revocation lists anew. If that fails,
+ * those from before stay, but nobody may rely on them.
+ */
+bool gm_load_keyring(GmState *s, Error **errp);
 
 /* device.c: an image is about to go away. */
 void gm_deselect(GmState *s, const GmEntry *entry);

@@ -23,7 +23,6 @@
 #include "system/runstate.h"
 #include "verifier.h"
 
-#define GM_VERIFIER_SECONDS 60
 #define GM_VERIFIER_POLL_US 5000
 #define GM_VERIFIER_TEXT 1024   /* bytes of what it says that an error has */
 
@@ -39,6 +38,7 @@ typedef struct GmVerifier {
 } GmVerifier;
 
 static bool gm_shutting_down;
+static unsigned gm_verifier_seconds;
 
 /* In the child, after everything but the standard streams is marked to close. */
 static void gm_verifier_child(void *opaque)
@@ -56,7 +56,7 @@ static int gm_verifier_run(void *opaque)
     char *argv[] = { (char *)v->program, (char *)"verify", (char *)"-q",
                      (char *)"/dev/stdin", NULL };
     int64_t deadline = g_get_monotonic_time() +
-                       GM_VERIFIER_SECONDS * G_USEC_PER_SEC;
+                       gm_verifier_seconds * G_USEC_PER_SEC;
     pid_t ended;
     GPid pid;
 
@@ -104,8 +104,9 @@ static bool gm_verifier_judge(const GmVerifier *v, Error **errp)
     if (v->error) {
         error_setg(errp, "cannot run the verifier: %s", v->error->message);
     } else if (v->killed) {
-        error_setg(errp, "'%s verify' was ended: it took more than %d s, or QEMU "
-                   "ends", v->program, GM_VERIFIER_SECONDS);
+        error_setg(errp, "'%s verify' was ended: QEMU ends, or it took more "
+                   "than %u s; property 'verifier-timeout' can give it more",
+                   v->program, gm_verifier_seconds);
     } else if (v->lost) {
         error_setg(errp, "how '%s verify' ended is unknown: start QEMU with "
                    "SIGCHLD not ignored", v->program);
@@ -158,11 +159,12 @@ static void gm_shutdown(Notifier *notifier, void *data)
     qatomic_set(&gm_shutting_down, true);
 }
 
-void gm_verifier_init(void)
+void gm_verifier_init(unsigned seconds)
 {
     static Notifier notifier = { .notify = gm_shutdown };
     static bool registered;
 
+    gm_verifier_seconds = seconds;
     if (!registered) {
         qemu_register_shutdown_notifier(&notifier);
         registered = true;

@@ -9,12 +9,15 @@
 
 #include "qemu/coroutine.h"
 
-/* Before the first gm_verify(): a shutdown does not wait for one. */
-void gm_verifier_init(void);
+/*
+ * Before the first gm_verify(): what it may take, and that a shutdown does not
+ * wait for it.
+ */
+void gm_verifier_init(unsigned seconds);
 
 /*
  * Does `@program verify' accept the @size bytes at @image? They must stay until
- * this returns, in a minute at most. The guest runs meanwhile if the command came
+ * this returns, in these seconds at most. The guest runs meanwhile if the command came
  * by QMP; a human monitor holds QEMU's main loop.
  */
 bool coroutine_fn gm_verify(const char *program, const uint8_t *image,
