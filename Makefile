@@ -43,6 +43,7 @@ help:
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
 	@echo 'fuzz-gmcc        fuzz gmcc: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each fuzzer'
+	@echo 'fuzz-qemu        fuzz what QEMU reads of images and signatures, likewise'
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
@@ -137,6 +138,9 @@ mutants: qemu guest images raw-attacks
 fuzz-gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc fuzz
 
+fuzz-qemu: gmcc
+	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-fuzz GMCC=$(GMCC) fuzz
+
 quick: kvm-gm raw-attacks
 	$(RIG) test $(T)
 
@@ -188,7 +192,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc bench-idle-cost bench-crossing configured kvm-gm \
+.PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean

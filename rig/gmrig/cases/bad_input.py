@@ -78,10 +78,10 @@ def register_twice(bench):
     expect_equal("state of the first", life.module()["state"], "registered")
 
 
-def qemu_without_kvm(bench, *options, before=None):
+def qemu_without_kvm(bench, *options, before=None, keyring=None):
     """A QEMU that runs no guest, with a QMP monitor on its standard streams."""
     config = bench.config
-    keyring = config.built("keys", "keyring.pem")
+    keyring = keyring or config.built("keys", "keyring.pem")
     command = [config.qemu, "-machine", "q35", "-accel", "qtest", "-nodefaults", "-display",
                "none", "-device", ",".join((f"guarded-modules,keyring={keyring}", *options)),
                "-qmp", "stdio", *(word for folder in config.qemu_data
@@ -168,6 +168,123 @@ def register_unverified(bench):
     expect_equal("a verifier that does not speak", text,
                  f"cannot register '{honest}': '/bin/false verify' refuses it: "
                  "it does not say why")
+
+
+def openssl(folder, issuer, *words):
+    """An openssl command; its configuration keeps what ISSUER issued apart."""
+    subprocess.run(["openssl", *words], check=True, cwd=folder, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, env={**os.environ, "NAME": issuer})
+
+
+def make_authority(folder):
+    """A root, an authority below it, and a signer below that, with lists of the first two."""
+    with open(os.path.join(folder, "openssl.cnf"), "w", encoding="ascii") as stream:
+        stream.write("""[ca]
+default_ca = here
+[here]
+database = $ENV::NAME.index
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+default_days = 2
+default_crl_days = 1
+policy = any
+[any]
+commonName = supplied
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+[signer]
+keyUsage = critical,digitalSignature
+extendedKeyUsage = codeSigning
+""")
+    for name, issuer, kind in (("root", "root", "authority"), ("middle", "root", "authority"),
+                               ("leaf", "middle", "signer")):
+        with open(os.path.join(folder, f"{name}.index"), "w", encoding="ascii"):
+            pass
+        openssl(folder, issuer, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj",
+                f"/CN=Rig {name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl(folder, issuer, "ca", "-batch", "-config", "openssl.cnf", "-extensions", kind,
+                *(("-selfsign",) if issuer == name else ("-cert", f"{issuer}.crt")),
+                "-keyfile", f"{issuer}.key", "-in", f"{name}.csr", "-notext",
+                "-out", f"{name}.crt")
+
+
+def write_list(folder, issuer, *revoked):
+    words = ("ca", "-config", "openssl.cnf", "-cert", f"{issuer}.crt", "-keyfile",
+             f"{issuer}.key")
+    for name in revoked:
+        openssl(folder, issuer, *words, "-revoke", f"{name}.crt")
+    openssl(folder, issuer, *words, "-gencrl", "-out", f"lists/{issuer}.crl")
+
+
+@case
+def register_revoked(bench):
+    """A chain, as the administrator sees it, and what a new list changes at once."""
+    folder, config = bench.file("authority"), bench.config
+    gmcc, image = config.built("gmcc", "gmcc"), bench.file("chain.gm.ko")
+    os.makedirs(os.path.join(folder, "lists"))
+    make_authority(folder)
+    write_list(folder, "root")
+    write_list(folder, "middle")
+    subprocess.run([gmcc, "sign", "--key", f"{folder}/leaf.key", "--cert", f"{folder}/leaf.crt",
+                    "--chain", f"{folder}/middle.crt", "-o", image,
+                    config.need(config.built("images", "dummy.unsigned.ko"), "images")], check=True)
+    keyring = os.path.join(folder, "root.crt")
+    start, end = {"execute": "qmp_capabilities"}, {"execute": "quit"}
+    register = {"execute": "gm-register", "arguments": {"file": image}}
+
+    answer = ask([start, register, end], qemu_without_kvm(bench, keyring=keyring))[1]
+    expect_equal("signer", answer.get("return", answer).get("signer"), "Rig leaf")
+    with open(f"{folder}/both.pem", "w", encoding="ascii") as both:
+        for name in ("root", "middle"):
+            with open(f"{folder}/{name}.crt", encoding="ascii") as stream:
+                both.write(stream.read())
+
+    qemu = qemu_without_kvm(bench, f"crl={folder}/lists", "max-modules=1",
+                            keyring=f"{folder}/both.pem")
+
+    def tell(order):
+        qemu.stdin.write(json.dumps(order))
+        qemu.stdin.flush()
+        while True:
+            answer = json.loads(qemu.stdout.readline())
+            if {"return", "error"} & set(answer):
+                return answer
+
+    def refusal_of(order):
+        return tell(order).get("error", {}).get("desc", "no error")
+
+    tell(start)
+    expect("return" in tell(register), "not registered with lists that are empty")
+    tell({"execute": "gm-unregister", "arguments": {"name": "dummy"}})
+    write_list(folder, "middle", "leaf")
+    text = refusal_of(register)
+    expect(text.startswith(f"cannot register '{image}': the certificate of the signer, CN=Rig "
+                           "leaf, has been revoked by CN=Rig middle (serial "), text)
+    write_list(folder, "root", "middle")
+    text = refusal_of(register)
+    expect(text.startswith(f"cannot register '{image}': the certificate of the issuer, CN=Rig "
+                           "middle, has been revoked by CN=Rig root (serial "), text)
+    os.remove(f"{folder}/lists/root.crl")
+    text = refusal_of(register)
+    expect("may have been revoked: there is no revocation list of its issuer, CN=Rig root" in text,
+           text)
+    os.remove(f"{folder}/lists/middle.crl")
+    expect_equal("without lists", refusal_of(register), f"cannot register '{image}': "
+                 f"'{folder}/lists' holds no revocation list")
+    qemu.stdin.write(json.dumps(end))
+    qemu.stdin.close()
+    expect_equal("QEMU's exit status", qemu.wait(timeout=20), 0)
+
+    signed = config.need(config.built("images", "dummy.gm.ko"), "images")
+    other = config.built("images", "gm_stray.gm.ko")
+    answers = ask([start, {"execute": "gm-register", "arguments": {"file": signed}},
+                   {"execute": "gm-register", "arguments": {"file": other}}, end],
+                  qemu_without_kvm(bench, "max-modules=1"))
+    expect_equal("one more than max-modules", answers[2].get("error", {}).get("desc"),
+                 "no more than 1 modules can be registered; unregister one, or enlarge the "
+                 "property 'max-modules'")
 
 
 @case
