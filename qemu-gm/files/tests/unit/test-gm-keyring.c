@@ -13,6 +13,9 @@
 #include "qapi/error.h"
 #include "gm-test-keyring.h"
 
+#define UNKNOWN "put its certificate into the keyring if you trust it, or " \
+                "sign with it included if its issuer is there"
+
 /* The intermediate comes along in the signature; then, it is in the keyring. */
 #define refuses_chain(chain, ...) do {                                   \
         Chain c_ = chain;                                               \
@@ -47,8 +50,8 @@
     accepts(keyring, gm_test_sign(.by = self, .flags =
                                   GNUTLS_PKCS7_INCLUDE_TIME), "Self");
     refuses(keyring, gm_test_sign(.by = root),
-            "signed by an unknown key (issuer CN=Root, serial 12); if you "
-            "trust it, put its certificate into the keyring");
+            "signed by an unknown key (issuer CN=Root, serial 12); "
+            UNKNOWN);
 }
 
 static void test_chain(void)
@@ -79,7 +82,7 @@ static void test_chain(void)
     accepts(all, bare, "Signer");
 
     refuses(top, bare, "signed by an unknown key (issuer CN=Middle, serial "
-            "12); if you trust it, put its certificate into the keyring");
+            "12); " UNKNOWN);
     refuses(top, one, SIGNER "is not in the keyring, and neither is its "
             "issuer, CN=Middle; put the issuer's there if you trust it, or "
             "sign with all certificates up to one of the keyring");

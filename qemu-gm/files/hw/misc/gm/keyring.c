@@ -152,6 +152,10 @@ gm_find_signer(const GPtrArray *crts,
     return found;
 }
 
+static const char gm_unknown_key_hint[] =
+    "put its certificate into the keyring if you trust it, or sign with it "
+    "included if its issuer is there";
+
 static void gm_error_unknown_key(Error **errp,
                                  const gnutls_pkcs7_signature_info_st *info)
 {
@@ -162,14 +166,13 @@ static void gm_error_unknown_key(Error **errp,
     g_autofree char *issuer = NULL;
 
     if (info->issuer_keyid.size) {
-        error_setg(errp, "signed by an unknown key (key id %s); if you trust "
-                   "it, put its certificate into the keyring", keyid);
+        error_setg(errp, "signed by an unknown key (key id %s); %s", keyid,
+                   gm_unknown_key_hint);
         return;
     }
     issuer = gm_dn_text(&info->issuer_dn);
-    error_setg(errp, "signed by an unknown key (issuer %s, serial %s); if you "
-               "trust it, put its certificate into the keyring", issuer,
-               serial);
+    error_setg(errp, "signed by an unknown key (issuer %s, serial %s); %s",
+               issuer, serial, gm_unknown_key_hint);
 }
 
 /* The certificates that came along, which prove nothing by themselves. */
