@@ -20,7 +20,9 @@
  * Text keeps rdmsr if an MSR is requested, wrmsr if one is to be written, in and
  * out if a port is, monitor and mwait if that is; otherwise the guest makes these
  * accesses (but for monitor and mwait, which are refused). What is requested and
- * not granted: rdmsr, wrmsr, monitor and mwait are violations, ports the guest's.
+ * not granted: rdmsr and wrmsr are violations, monitor and mwait do nothing, ports
+ * and devices are those that the guest has. What has been revoked: devices, ports and
+ * pages are as if the hardware were gone, MSRs read as zero and ignore stores.
  */
 #ifndef GUARDED_MODULE_H
 #define GUARDED_MODULE_H
@@ -85,7 +87,7 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 		to->seq = seq;
 		to->cpu = from->cpu;
 		to->vcpus = from->vcpus;
-		to->reserved = 0;
+		to->flags = from->flags;
 		to->updated = from->updated;
 		to->steal = from->steal;
 		virt_rmb();
