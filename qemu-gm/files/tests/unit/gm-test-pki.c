@@ -115,6 +115,9 @@ static void set_extensions(gnutls_x509_crt_t crt, const GmTestSpec *spec)
         g_assert(!gnutls_x509_crt_set_basic_constraints(
                      crt, 1, spec->limited ? spec->pathlen : -1));
     }
+    if (spec->no_ca) {
+        g_assert(!gnutls_x509_crt_set_basic_constraints(crt, 0, -1));
+    }
     if (!usage) {
         usage = spec->ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN
                          : GNUTLS_KEY_DIGITAL_SIGNATURE;

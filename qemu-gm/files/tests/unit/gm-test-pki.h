@@ -27,6 +27,7 @@ typedef struct GmTestSpec {
     unsigned rsa_bits;
     int from, to;               /* days from now: -1, 1 */
     bool ca;
+    bool no_ca;                 /* says so */
     bool limited;               /* pathlen counts */
     int pathlen;
     unsigned usage;             /* digitalSignature; of a CA, its two */

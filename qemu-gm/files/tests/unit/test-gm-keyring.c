@@ -211,12 +211,15 @@ static void test_authority(void)
                                      "constraints must have CA:TRUE";
     GmTestSpec leaf = SPEC(.ca = true);     /* chain_new() turns it round */
     GmTestSpec leaf_sign = SPEC(.ca = true, .usage = GNUTLS_KEY_KEY_CERT_SIGN);
+    GmTestSpec says_so = SPEC(.ca = true, .no_ca = true,
+                              .usage = GNUTLS_KEY_KEY_CERT_SIGN);
     GmTestSpec limit = SPEC(.limited = true, .pathlen = 0);
     g_autoptr(GmKeyring) keyring = NULL;
     const GmTestCrt *v1, *self, *end;
 
     refuses_chain(chain_new(GOOD, leaf, GOOD), MIDDLE "%s", no_authority);
     refuses_chain(chain_new(GOOD, leaf_sign, GOOD), MIDDLE "%s", no_authority);
+    refuses_chain(chain_new(GOOD, says_so, GOOD), MIDDLE "%s", no_authority);
     refuses_chain(chain_new(limit, GOOD, GOOD), ROOT "allows a chain with no "
                  "more than 0 authorities below it, and there are 1 (pathlen); "
                   "have the signer's issued by one that is higher up");

@@ -297,8 +297,7 @@ static bool gm_check_authority(gnutls_x509_crt_t crt, unsigned depth,
     unsigned ca = 0;
     int pathlen = -1;
 
-    if (gnutls_x509_crt_get_version(crt) != 3 ||
-        gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca, &pathlen) < 0 ||
+    if (gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca, &pathlen) < 0 ||
         !ca) {
         gm_crt_refuse(errp, crt, depth, "is not that of an authority; its "
                       "basic constraints must have CA:TRUE");
