@@ -37,10 +37,10 @@ void accepts(const GmKeyring *keyring, const gnutls_datum_t *sig,
              const char *signer);
 
 #define refuses(keyring, sig, ...) do {                                 \
-        Error *err = NULL;                                              \
+        Error *err_ = NULL;                                             \
                                                                         \
-        g_assert(!verify(keyring, sig, &err));                          \
-        expect(err, __VA_ARGS__);                                       \
+        g_assert(!verify(keyring, sig, &err_));                         \
+        expect(err_, __VA_ARGS__);                                      \
     } while (0)
 
 #define SIGNER "the certificate of the signer, CN=Signer, "

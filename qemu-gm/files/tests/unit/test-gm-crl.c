@@ -77,10 +77,10 @@ static void test_namesake(void)
 }
 
 #define bad_crl(pem, ...) do {                                          \
-        Error *err = NULL;                                              \
+        Error *err_ = NULL;                                             \
                                                                         \
-        g_assert(!load_crls(keyring, pem, &err));                       \
-        expect(err, __VA_ARGS__);                                       \
+        g_assert(!load_crls(keyring, pem, &err_));                      \
+        expect(err_, __VA_ARGS__);                                      \
     } while (0)
 
 static void test_crls(void)

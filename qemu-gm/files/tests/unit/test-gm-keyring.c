@@ -420,10 +420,10 @@ static void test_length_of_form(void)
 }
 
 #define bad_ring(path, ...) do {                                        \
-        Error *err = NULL;                                              \
+        Error *err_ = NULL;                                             \
                                                                         \
-        g_assert(!gm_keyring_load(path, &err));                         \
-        expect(err, __VA_ARGS__);                                       \
+        g_assert(!gm_keyring_load(path, &err_));                        \
+        expect(err_, __VA_ARGS__);                                      \
     } while (0)
 
 static void test_files(void)
