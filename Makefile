@@ -98,6 +98,7 @@ images: gmcc guest
 	$(call guard,dummy,$(DUMMY))
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
+	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
 
 # The modules of rig/loads.toml.
 load-images: images
