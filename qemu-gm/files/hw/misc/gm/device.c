@@ -241,13 +241,16 @@ static void gm_realize(PCIDevice *dev, Error **errp)
 static void gm_exit(PCIDevice *dev)
 {
     GmState *s = GUARDED_MODULES(dev);
-    int i;
+    unsigned i;
 
     gm_machine_reset(s);
     gm_the_device = NULL;
     qemu_unregister_reset(gm_machine_reset, s);
     migrate_del_blocker(&s->migration_blocker);
     gm_show(s, NULL);
+    for (i = 0; i < s->entries->len; i++) {
+        gm_privilege_drop_all(s->entries->pdata[i]);
+    }
     g_ptr_array_set_size(s->entries, 0);
     gm_keyring_free(s->keyring);
     for (i = 0; i < GM_LAST_VIOLATIONS; i++) {

@@ -65,7 +65,7 @@ static bool gm_may_warn(GmState *s)
     return s->warn_count++ < GM_WARN_BURST;
 }
 
-static GmEntry *gm_find_seal(GmState *s, uint32_t seal)
+GmEntry *gm_find_seal(GmState *s, uint32_t seal)
 {
     unsigned i;
 
@@ -102,6 +102,7 @@ static void gm_unsealed(GmEntry *entry, GmUnsealReason reason)
         entry->crossings[i] += entry->query.crossings[i];
     }
     memset(&entry->query, 0, sizeof(entry->query));
+    gm_privilege_unsealed(entry);
     g_clear_pointer(&entry->plan, gm_seal_plan_free);
     entry->state = entry->quarantined ? GM_MODULE_STATE_QUARANTINED :
                                         GM_MODULE_STATE_UNSEALED;
@@ -311,7 +312,7 @@ static int gm_seal(GmState *s, CPUState *cpu, uint64_t va, Error **errp)
         error_prepend(errp, "module '%s': ", gm_entry_name(entry));
         return ret;
     }
-    plan->seal.policy = s->policy;
+    plan->seal.policy = entry->policy;
     ret = gm_kvm_seal(&plan->seal);
     if (ret == -EOPNOTSUPP) {
         error_setg(errp, "module '%s': the guest runs with 5-level paging",
@@ -332,6 +333,13 @@ static int gm_seal(GmState *s, CPUState *cpu, uint64_t va, Error **errp)
     }
     gm_seal_plan_trim(plan);
     entry->plan = g_steal_pointer(&plan);
+    if (!gm_privilege_sealed(entry, errp)) {
+        /* The vCPU is at the init gate still: nobody has been inside. */
+        error_prepend(errp, "module '%s': ", gm_entry_name(entry));
+        gm_kvm_unseal(entry->plan->seal.id);
+        g_clear_pointer(&entry->plan, gm_seal_plan_free);
+        return -EPERM;
+    }
     entry->state = GM_MODULE_STATE_SEALED;
 
     trace_gm_sealed(gm_entry_name(entry), entry->plan->seal.id,

@@ -11,7 +11,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "system/kvm.h"
+#include "kvm/kvm_i386.h"
 #include "kvm.h"
+#include "privilege.h"
 
 static bool gm_enabled;
 
@@ -62,6 +64,26 @@ int gm_kvm_query(struct kvm_gm_query *query)
     return kvm_vm_ioctl(kvm_state, KVM_GM_QUERY, query);
 }
 
+int gm_kvm_counts(struct kvm_gm_counts *counts)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_COUNTS, counts);
+}
+
+int gm_kvm_grant(struct kvm_gm_grant *grant)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_GRANT, grant);
+}
+
+int gm_kvm_revoke(struct kvm_gm_grant *grant)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_REVOKE, grant);
+}
+
+bool gm_kvm_has_pic_and_pit(void)
+{
+    return kvm_pic_in_kernel();
+}
+
 bool gm_kvm_translate(CPUState *cpu, uint64_t va, uint64_t *gpa)
 {
     struct kvm_translation tr = { .linear_address = va };
@@ -71,4 +93,29 @@ bool gm_kvm_translate(CPUState *cpu, uint64_t va, uint64_t *gpa)
     }
     *gpa = tr.physical_address;
     return true;
+}
+
+/* Zero without modules: KVM itself keeps those bits of `flags' clear. */
+static uint32_t gm_run_view(const struct kvm_run *run)
+{
+    return gm_enabled ? KVM_GM_RUN_VIEW(run) : 0;
+}
+
+bool gm_handle_mmio(struct kvm_run *run, MemTxAttrs attrs)
+{
+    uint32_t view = gm_run_view(run);
+
+    return view && gm_privilege_access(view, false, run->mmio.phys_addr, attrs,
+                                       run->mmio.data, run->mmio.len, 1,
+                                       run->mmio.is_write);
+}
+
+bool gm_handle_io(struct kvm_run *run, MemTxAttrs attrs)
+{
+    uint32_t view = gm_run_view(run);
+
+    return view && gm_privilege_access(view, true, run->io.port, attrs,
+                                       (uint8_t *)run + run->io.data_offset,
+                                       run->io.size, run->io.count,
+                                       run->io.direction == KVM_EXIT_IO_OUT);
 }

@@ -17,6 +17,12 @@ bool gm_kvm_enabled(void);
 int gm_kvm_seal(struct kvm_gm_seal *seal);
 int gm_kvm_unseal(uint32_t id);
 int gm_kvm_query(struct kvm_gm_query *query);
+int gm_kvm_counts(struct kvm_gm_counts *counts);
+int gm_kvm_grant(struct kvm_gm_grant *grant);
+int gm_kvm_revoke(struct kvm_gm_grant *grant);
+
+/* Do KVM's own models of PIC and PIT answer in place of QEMU's? */
+bool gm_kvm_has_pic_and_pit(void);
 
 /* Where the vCPU maps @va; from the vCPU's own thread. */
 bool gm_kvm_translate(CPUState *cpu, uint64_t va, uint64_t *gpa);

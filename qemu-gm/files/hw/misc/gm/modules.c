@@ -1,14 +1,16 @@
 /*
- * Guarded modules: registering images, and the monitor's view of them.
+ * Guarded modules: registering images, and granting privileges to them.
+ *
+ * Called by the monitor's commands (qmp.c) and for objects (object.c). Every
+ * decision leaves a record, those to refuse included.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qapi/qapi-commands-guarded-modules.h"
-#include "qapi/qapi-visit-guarded-modules.h"
-#include "qapi/clone-visitor.h"
+#include "monitor/monitor.h"
+#include "audit.h"
 #include "state.h"
 #include "trace.h"
 #include "verifier.h"
@@ -20,6 +22,7 @@ void gm_entry_free(void *opaque)
     if (entry) {
         gm_image_free(entry->image);
         gm_seal_plan_free(entry->plan);
+        g_clear_pointer(&entry->grants, g_ptr_array_unref);
         g_free(entry->file);
         g_free(entry->signer);
         g_free(entry);
@@ -28,61 +31,67 @@ void gm_entry_free(void *opaque)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GmEntry, gm_entry_free)
 
+static int gm_open(const GmWanted *wanted, Error **errp)
+{
+    if (wanted->fd) {
+        return monitor_get_fd(monitor_cur(), wanted->fd, errp);
+    }
+    /* O_NONBLOCK: do not let a FIFO hang the monitor. */
+    return qemu_open(wanted->file, O_RDONLY | O_NONBLOCK, errp);
+}
+
 /* The whole of a regular file, which must not be larger than @max. */
-static uint8_t *gm_read_file(const char *path, uint64_t max, size_t *size,
-                             Error **errp)
+static uint8_t *gm_read_file(int fd, const char *name, uint64_t max,
+                             size_t *size, Error **errp)
 {
     g_autofree uint8_t *data = NULL;
     struct stat st;
     size_t done = 0;
-    int fd;
 
-    /* O_NONBLOCK: do not let a FIFO hang the monitor. */
-    fd = qemu_open(path, O_RDONLY | O_NONBLOCK, errp);
-    if (fd < 0) {
-        return NULL;
-    }
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        error_setg(errp, "'%s' is not a regular file", path);
-        goto out;
+        error_setg(errp, "'%s' is not a regular file", name);
+        return NULL;
     }
     if (st.st_size > max) {
         error_setg(errp, "'%s' has %" PRIu64 " bytes, the device's window %"
-                   PRIu64, path, (uint64_t)st.st_size, max);
+                   PRIu64, name, (uint64_t)st.st_size, max);
         error_append_hint(errp, "Enlarge the image-window property.\n");
-        goto out;
+        return NULL;
     }
     data = g_malloc(st.st_size + 1);
     while (done < st.st_size) {
-        ssize_t n = read(fd, data + done, st.st_size - done);
+        ssize_t n = pread(fd, data + done, st.st_size - done, done);
 
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
-            error_setg(errp, "cannot read '%s': %s", path,
+            error_setg(errp, "cannot read '%s': %s", name,
                        n ? strerror(errno) : "it became shorter");
-            g_clear_pointer(&data, g_free);
-            goto out;
+            return NULL;
         }
         done += n;
     }
     *size = done;
-out:
-    qemu_close(fd);
     return g_steal_pointer(&data);
 }
 
 /* Everything about a file except how it fits with what is registered. */
-static GmEntry *coroutine_fn gm_entry_new(GmState *s, const char *file,
-                                          Error **errp)
+static GmEntry *coroutine_fn gm_entry_new(GmState *s, const GmWanted *wanted,
+                                          const char *name, Error **errp)
 {
     g_autoptr(GmEntry) entry = g_new0(GmEntry, 1);
     g_autofree uint8_t *data = NULL;
     GmSignature sig;
     size_t size;
+    int fd;
 
-    data = gm_read_file(file, s->window_size, &size, errp);
+    fd = gm_open(wanted, errp);
+    if (fd < 0) {
+        return NULL;
+    }
+    data = gm_read_file(fd, name, s->window_size, &size, errp);
+    qemu_close(fd);
     if (!data) {
         return NULL;
     }
@@ -104,16 +113,19 @@ static GmEntry *coroutine_fn gm_entry_new(GmState *s, const char *file,
          !gm_verify(s->verifier, entry->image->file, size, errp))) {
         goto fail;
     }
-    entry->file = g_strdup(file);
+    entry->file = g_strdup(name);
+    entry->policy = wanted->has_policy ? wanted->policy : s->policy;
+    entry->object = wanted->object;
+    entry->grants = g_ptr_array_new_with_free_func(object_unref);
     entry->state = GM_MODULE_STATE_REGISTERED;
     return g_steal_pointer(&entry);
 
 fail:
-    error_prepend(errp, "cannot register '%s': ", file);
+    error_prepend(errp, "cannot register '%s': ", name);
     return NULL;
 }
 
-static GmEntry *gm_find_name(GmState *s, const char *name)
+GmEntry *gm_find_name(GmState *s, const char *name)
 {
     unsigned i;
 
@@ -156,7 +168,7 @@ static bool gm_check_unique(GmState *s, const GmEntry *entry, Error **errp)
     return true;
 }
 
-static GmState *gm_require_device(Error **errp)
+GmState *gm_require_device(Error **errp)
 {
     GmState *s = gm_state();
 
@@ -167,166 +179,188 @@ static GmState *gm_require_device(Error **errp)
     return s;
 }
 
-/* The part of GmModule that GmRegistration is. */
-static void gm_fill_registration(const GmEntry *entry, GmRegistration *info)
+static char *gm_join_grants(strList *grants)
 {
-    const GmImage *image = entry->image;
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    info->name = g_strdup(gm_entry_name(entry));
-    info->id = g_strdup(image->id);
-    info->file = g_strdup(entry->file);
-    info->size = image->size;
-    info->signer = g_strdup(entry->signer);
-    info->pages = image->nr_pages;
-    info->gates = image->manifest->gates.count;
-    info->activations_max = image->manifest->nr_stacks;
+    for (; grants; grants = grants->next) {
+        g_string_append_printf(text, "%s%s", text->len ? " " : "",
+                               grants->value);
+    }
+    return text->len ? g_string_free(g_steal_pointer(&text), false) : NULL;
 }
 
-GmRegistration *coroutine_fn qmp_gm_register(const char *file, Error **errp)
+static void gm_audit_entry(GmDecision decision, const GmEntry *entry,
+                           strList *grants)
+{
+    g_autofree char *text = gm_join_grants(grants);
+
+    gm_audit(decision, &(GmAudit) {
+             .module = gm_entry_name(entry), .id = entry->image->id,
+             .file = entry->file, .signer = entry->signer, .grants = text });
+}
+
+static void gm_audit_refused(const char *request, const char *module,
+                             const char *file, strList *grants,
+                             const Error *err)
+{
+    g_autofree char *text = gm_join_grants(grants);
+
+    gm_audit(GM_AUDIT_REFUSED, &(GmAudit) {
+             .request = request, .module = module, .file = file,
+             .grants = text, .reason = error_get_pretty(err) });
+}
+
+static GmEntry *coroutine_fn gm_do_register(const GmWanted *wanted,
+                                            const char *name, Error **errp)
 {
     GmState *s = gm_require_device(errp);
     g_autoptr(GmEntry) entry = NULL;
-    GmRegistration *info;
+    bool begun, ok;
 
     if (!s) {
         return NULL;
     }
     /* The verifier takes its time, and others do things meanwhile. */
     object_ref(s);
-    entry = gm_entry_new(s, file, errp);
-    if (entry && gm_state() != s) {
+    entry = gm_entry_new(s, wanted, name, errp);
+    begun = gm_privilege_begin(wanted->grants);
+    ok = entry;
+    if (ok && gm_state() != s) {
         error_setg(errp, "the " TYPE_GUARDED_MODULES " device has gone");
-        g_clear_pointer(&entry, gm_entry_free);
+        ok = false;
     }
+    ok = ok && gm_check_unique(s, entry, errp) &&
+         gm_privilege_grant(entry, wanted->grants, errp);
+    if (ok) {
+        g_ptr_array_add(s->entries, entry);
+    }
+    gm_privilege_end(begun);
     object_unref(s);
-    if (!entry || !gm_check_unique(s, entry, errp)) {
+    return ok ? g_steal_pointer(&entry) : NULL;
+}
+
+GmEntry *coroutine_fn gm_register(const GmWanted *wanted, Error **errp)
+{
+    g_autofree char *name = NULL;
+    GmEntry *entry = NULL;
+    ERRP_GUARD();
+
+    if (!wanted->file == !wanted->fd) {
+        error_setg(errp, "exactly one of 'file' and 'fd' must be given");
+    } else {
+        name = wanted->fd ? g_strconcat("fd:", wanted->fd, NULL)
+                          : g_strdup(wanted->file);
+        entry = gm_do_register(wanted, name, errp);
+    }
+    if (!entry) {
+        gm_audit_refused("register", NULL, name, wanted->grants, *errp);
         return NULL;
     }
     trace_gm_register(gm_entry_name(entry), entry->image->id, entry->signer,
                       entry->image->nr_pages);
-
-    info = g_new0(GmRegistration, 1);
-    gm_fill_registration(entry, info);
-    g_ptr_array_add(s->entries, g_steal_pointer(&entry));
-    return info;
+    gm_audit_entry(GM_AUDIT_REGISTERED, entry, wanted->grants);
+    return entry;
 }
 
-void qmp_gm_unregister(const char *name, Error **errp)
+static GmEntry *gm_require_module(const char *name, Error **errp)
 {
     GmState *s = gm_require_device(errp);
     GmEntry *entry;
 
     if (!s) {
-        return;
+        return NULL;
     }
     entry = gm_find_name(s, name);
     if (!entry) {
         error_setg(errp, "no module '%s' is registered", name);
-        return;
+        return NULL;
     }
     gm_entry_refresh(entry);
+    return entry;
+}
+
+static bool gm_do_unregister(const char *name, Error **errp)
+{
+    GmEntry *entry = gm_require_module(name, errp);
+
+    if (!entry) {
+        return false;
+    }
     if (entry->state == GM_MODULE_STATE_SEALED) {
         error_setg(errp, "module '%s' is sealed: the guest must unload it "
                    "first", name);
-        return;
+        return false;
     }
     if (entry->plan) {
         int ret = gm_entry_unseal(entry, GM_UNSEAL_REASON_UNREGISTER);
 
         if (ret) {
             error_setg_errno(errp, -ret, "module '%s' cannot be unsealed", name);
-            return;
+            return false;
         }
     }
     trace_gm_unregister(name);
-    gm_deselect(s, entry);
-    g_ptr_array_remove(s->entries, entry);
+    gm_audit_entry(GM_AUDIT_UNREGISTERED, entry, NULL);
+    gm_privilege_drop_all(entry);
+    gm_deselect(gm_state(), entry);
+    g_ptr_array_remove(gm_state()->entries, entry);
+    return true;
 }
 
-static GmViolationCountList *gm_violation_counts(const uint64_t *counts)
+bool gm_unregister(const char *name, Error **errp)
 {
-    GmViolationCountList *list = NULL;
-    int i;
+    ERRP_GUARD();
 
-    for (i = GM_VIOLATION_KIND__MAX - 1; i >= 0; i--) {
-        if (counts[i]) {
-            GmViolationCount *count = g_new0(GmViolationCount, 1);
-
-            count->kind = i;
-            count->count = counts[i];
-            QAPI_LIST_PREPEND(list, count);
-        }
+    if (!gm_do_unregister(name, errp)) {
+        gm_audit_refused("unregister", name, NULL, NULL, *errp);
+        return false;
     }
-    return list;
+    return true;
 }
 
-static GmModule *gm_module_info(GmEntry *entry)
+static bool gm_do_grant(const char *name, strList *grants, Error **errp)
 {
-    GmModule *info = g_new0(GmModule, 1);
-    uint64_t crossings[KVM_GM_NR_CROSSINGS];
-    int i;
+    GmEntry *entry = gm_require_module(name, errp);
 
-    gm_entry_refresh(entry);
-    for (i = 0; i < KVM_GM_NR_CROSSINGS; i++) {
-        crossings[i] = entry->crossings[i] + entry->query.crossings[i];
+    if (!entry) {
+        return false;
     }
-
-    gm_fill_registration(entry, qapi_GmModule_base(info));
-    info->state = entry->state;
-    if (entry->plan) {
-        info->has_seal = true;
-        info->seal = entry->plan->seal.id;
-        info->sealed_pages = entry->plan->nr_pages;
-        info->activations = entry->query.activations;
-        info->activations_lost = entry->query.lost;
+    if (entry->state == GM_MODULE_STATE_QUARANTINED) {
+        error_setg(errp, "module '%s' is quarantined", name);
+        return false;
     }
-    info->crossings = g_new0(GmCrossings, 1);
-    *info->crossings = (GmCrossings) {
-        .in_call = crossings[KVM_GM_IN_CALL],
-        .out_return = crossings[KVM_GM_OUT_RETURN],
-        .out_call = crossings[KVM_GM_OUT_CALL],
-        .in_return = crossings[KVM_GM_IN_RETURN],
-        .event_exit = crossings[KVM_GM_EVENT_EXIT],
-        .resume = crossings[KVM_GM_RESUME],
-    };
-    info->violations = gm_violation_counts(entry->violations);
-    return info;
+    if (!gm_privilege_grant(entry, grants, errp)) {
+        return false;
+    }
+    gm_audit_entry(GM_AUDIT_GRANTED, entry, grants);
+    return true;
 }
 
-GmInfo *qmp_query_gm(Error **errp)
+bool gm_grant(const char *name, strList *grants, Error **errp)
 {
-    GmState *s = gm_require_device(errp);
-    const GPtrArray *subjects;
-    GmModuleList **modules;
-    GmViolationList **last;
-    strList **keys;
-    GmInfo *info;
-    uint64_t n;
-    unsigned i;
+    bool begun = gm_privilege_begin(grants);
+    bool ok;
+    ERRP_GUARD();
 
-    if (!s) {
-        return NULL;
+    ok = gm_do_grant(name, grants, errp);
+    gm_privilege_end(begun);
+    if (!ok) {
+        gm_audit_refused("grant", name, NULL, grants, *errp);
     }
-    info = g_new0(GmInfo, 1);
-    info->can_seal = gm_kvm_enabled();
-    info->seals_refused = s->seals_refused;
-    info->violations_total = s->violations_total;
-    info->violations = gm_violation_counts(s->violations);
+    return ok;
+}
 
-    modules = &info->modules;
-    for (i = 0; i < s->entries->len; i++) {
-        QAPI_LIST_APPEND(modules, gm_module_info(s->entries->pdata[i]));
+bool gm_revoke(const char *name, strList *grants, Error **errp)
+{
+    GmEntry *entry;
+    ERRP_GUARD();
+
+    entry = gm_require_module(name, errp);
+    if (!entry || !gm_privilege_revoke(entry, grants, errp)) {
+        gm_audit_refused("revoke", name, NULL, grants, *errp);
+        return false;
     }
-    keys = &info->keys;
-    subjects = gm_keyring_subjects(s->keyring);
-    for (i = 0; i < subjects->len; i++) {
-        QAPI_LIST_APPEND(keys, g_strdup(subjects->pdata[i]));
-    }
-    last = &info->last_violations;
-    n = s->violations_total;
-    for (n -= MIN(n, GM_LAST_VIOLATIONS); n < s->violations_total; n++) {
-        QAPI_LIST_APPEND(last, QAPI_CLONE(GmViolation,
-                         s->last_violations[n % GM_LAST_VIOLATIONS]));
-    }
-    return info;
+    gm_audit_entry(GM_AUDIT_REVOKED, entry, grants);
+    return true;
 }

@@ -428,8 +428,7 @@ void gm_seal_plan_trim(GmSealPlan *plan)
     }
     g_clear_pointer(&plan->content, g_free);
     g_clear_pointer(&plan->frames, g_free);
-    g_clear_pointer(&plan->gates, g_free);
-    plan->seal.frames = plan->seal.gates = 0;
+    plan->seal.frames = 0;
 }
 
 void gm_seal_plan_free(GmSealPlan *plan)

@@ -15,22 +15,26 @@
 #include "image.h"
 #include "keyring.h"
 #include "kvm.h"
+#include "privilege.h"
 #include "seal.h"
 
 #define GM_LAST_VIOLATIONS 16
 
 /* A registered module. */
-typedef struct GmEntry {
+struct GmEntry {
     GmImage *image;
     char *file;
     char *signer;
+    GmViolationPolicy policy;
+    GPtrArray *grants;                  /* GmPrivilege */
+    const void *object;                 /* what has registered it; see object.c */
     GmModuleState state;
     bool quarantined;                   /* once and for all */
     GmSealPlan *plan;                   /* while sealed; plan->seal.id */
     struct kvm_gm_query query;          /* while sealed: newest counters */
     uint64_t crossings[KVM_GM_NR_CROSSINGS];    /* of seals that are over */
     uint64_t violations[GM_VIOLATION_KIND__MAX];
-} GmEntry;
+};
 
 OBJECT_DECLARE_SIMPLE_TYPE(GmState, GUARDED_MODULES)
 
@@ -79,12 +83,35 @@ bool gm_load_keyring(GmState *s, Error **errp);
 /* device.c: an image is about to go away. */
 void gm_deselect(GmState *s, const GmEntry *entry);
 
-/* modules.c */
+/* What to register: exactly one of @file and @fd, the rest is optional. */
+typedef struct GmWanted {
+    const char *file;
+    const char *fd;
+    bool has_policy;
+    GmViolationPolicy policy;
+    strList *grants;
+    const void *object;
+} GmWanted;
+
+/*
+ * modules.c: what the commands do. All of them leave a record (audit.h). The
+ * entry that gm_register() returns is good until BQL or main loop run again.
+ */
+GmState *gm_require_device(Error **errp);
+GmEntry *coroutine_fn gm_register(const GmWanted *wanted, Error **errp);
+bool gm_unregister(const char *name, Error **errp);
+bool gm_grant(const char *name, strList *grants, Error **errp);
+bool gm_revoke(const char *name, strList *grants, Error **errp);
+GmEntry *gm_find_name(GmState *s, const char *name);
 void gm_entry_free(void *entry);
+
 static inline const char *gm_entry_name(const GmEntry *entry)
 {
     return entry->image->manifest->name;
 }
+
+/* guest.c: the module with this seal, or NULL. */
+GmEntry *gm_find_seal(GmState *s, uint32_t seal);
 
 /* guest.c: read the counters of a module, notice if KVM dropped it. */
 void gm_entry_refresh(GmEntry *entry);

@@ -25,7 +25,21 @@ void gm_handle_exit(CPUState *cpu, struct kvm_gm_exit *exit)
     g_assert_not_reached();
 }
 
-GmRegistration *coroutine_fn qmp_gm_register(const char *file, Error **errp)
+bool gm_handle_mmio(struct kvm_run *run, MemTxAttrs attrs)
+{
+    return false;
+}
+
+bool gm_handle_io(struct kvm_run *run, MemTxAttrs attrs)
+{
+    return false;
+}
+
+GmRegistration *coroutine_fn qmp_gm_register(const char *file, const char *fd,
+                                             bool has_grants, strList *grants,
+                                             bool has_policy,
+                                             GmViolationPolicy policy,
+                                             Error **errp)
 {
     gm_not_built(errp);
     return NULL;
@@ -36,7 +50,17 @@ void qmp_gm_unregister(const char *name, Error **errp)
     gm_not_built(errp);
 }
 
-GmInfo *qmp_query_gm(Error **errp)
+void qmp_gm_grant(const char *name, strList *grants, Error **errp)
+{
+    gm_not_built(errp);
+}
+
+void qmp_gm_revoke(const char *name, strList *grants, Error **errp)
+{
+    gm_not_built(errp);
+}
+
+GmInfo *qmp_query_gm(bool has_symbols, bool symbols, Error **errp)
 {
     gm_not_built(errp);
     return NULL;
