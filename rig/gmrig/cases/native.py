@@ -119,6 +119,11 @@ def qemu_unit(bench):
 
 
 @case
+def qemu_qtest(bench):
+    run_suite(bench, ["qemu-gm/tests/qtest", bench.config.built("qemu"), "--tap", "-k"])
+
+
+@case
 def idle_cost(bench):
     done = subprocess.run(["bench/idle-cost"], cwd=TOP, stdin=subprocess.DEVNULL, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -366,6 +366,9 @@ static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
         if (pdev->io_regions[i].size && !m->bars[i].real) {
             gm_mmio_init_bar(m, i);
         }
+        if (m->bars[i].real) {
+            memory_region_set_enabled(&m->bars[i].hidden, true);
+        }
     }
     gm_mmio_hide(m);
     if (!gm_mmio_check_hidden(pdev, errp)) {
@@ -408,6 +411,8 @@ static void gm_mmio_release(GmMmio *m)
         if (m->bars[i].as) {
             address_space_destroy_free(m->bars[i].as);
             m->bars[i].as = NULL;
+            /* A change, or the memory core remembers the view, and its device. */
+            memory_region_set_enabled(&m->bars[i].hidden, false);
         }
     }
 }
