@@ -29,7 +29,7 @@ help:
 	@echo '  qemu             QEMU with guarded modules'
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
-	@echo '  images           test keys; the stock dummy.ko and two of our own, guarded and signed'
+	@echo '  images           test keys; the stock dummy.ko and three of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'

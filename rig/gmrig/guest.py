@@ -104,7 +104,8 @@ class Guest:
         if boot.device:
             accel += ",guarded-modules=on"
             command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
-                                   f"violation-policy={boot.policy}"]
+                                   f"violation-policy={boot.policy}",
+                        "-device", "edu,id=edu0"]
         if boot.loads:
             command += self._devices()
         if boot.privileges:

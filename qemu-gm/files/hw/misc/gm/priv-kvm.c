@@ -41,17 +41,19 @@ static bool gm_kvm_raise(GmPrivilege *p, Error **errp)
                    p->module);
         break;
     case -E2BIG:
-        error_setg(errp, "a module can have %d ranges, no more",
+        error_setg(errp, "a sealed module can have %d ranges, no more; those "
+                   "that were revoked count until it is unloaded",
                    KVM_GM_MAX_GRANTS);
+        break;
+    case -ENXIO:
+        error_setg(errp, "module '%s' has no page for it", p->module);
+        break;
+    case -EOPNOTSUPP:
+        error_setg(errp, "the CPU of this host does not have it");
         break;
     case -ENOENT:
     case -ESTALE:
         error_setg(errp, "module '%s' is not sealed any more", p->module);
-        break;
-    case -EOPNOTSUPP:
-    case -ENODEV:
-    case -EINVAL:
-        error_setg_errno(errp, -ret, "this host's KVM or CPU does not have it");
         break;
     default:
         error_setg_errno(errp, -ret, "KVM refused");

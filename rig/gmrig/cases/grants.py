@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a sealed module is granted: its own accesses arrive, the guest's do not."""
+
+import re
+
+from ..case import case, expect, expect_equal
+from ..channel import QmpError
+from ..life import Life
+
+MODULE = "gm_probe"
+RUN = f"/sys/module/{MODULE}/parameters/run"
+EDU = "edu0"				# a device of QEMU's, for students
+EDU_ID, EDU_LIVENESS = 0, 4		# its registers: what it is; the inverse of what was written
+EDU_IS = 0x010000ed
+ONES = 0xffffffff
+I8042_STATUS = 0x64
+
+
+class Probe(Life):
+    def __init__(self, bench):
+        super().__init__(bench.guest, MODULE)
+        self.qmp = bench.guest.qmp
+
+    def run(self, command):
+        """What the module reads."""
+        self.sh(f"echo {command} >{RUN}")
+        return int(self.sh(f"cat {RUN}"), 16)
+
+    def grant(self, *grants):
+        self.qmp.execute("gm-grant", name=MODULE, grants=list(grants))
+
+    def revoke(self, *grants):
+        self.qmp.execute("gm-revoke", name=MODULE, grants=list(grants))
+
+    def refused(self, grant, text):
+        try:
+            self.grant(grant)
+        except QmpError as error:
+            expect(text in str(error), f"{grant}: {error}")
+        else:
+            expect(False, f"{grant} is granted")
+
+    def peek(self, address):
+        """What the guest itself reads, as root."""
+        return int(self.sh(f"devmem {address:#x} 32"), 16)
+
+    def hidden(self):
+        return [(row["grant"], row["reads"], row["writes"]) for row in self.module()["hidden"]]
+
+
+def find_edu(probe):
+    """The device in the guest: its folder in sysfs and its registers' address."""
+    folder = probe.sh("dirname $(grep -l 0x11e8 /sys/bus/pci/devices/*/device)").strip()
+    probe.sh(f"echo 1 >{folder}/enable")
+    return folder, int(probe.sh(f"head -n 1 {folder}/resource").split()[0], 16)
+
+
+@case
+def grant_device(bench):
+    """A device's registers, granted to a module that is sealed, and revoked."""
+    probe = Probe(bench)
+    folder, where = find_edu(probe)
+    expect_equal("what the guest reads before", probe.peek(where + EDU_ID), EDU_IS)
+    probe.register()
+    probe.load()
+    probe.grant(f"mmio={EDU}")
+
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), ONES)
+    expect_equal("what the module reads", probe.run(f"read {where + EDU_ID:#x}"), EDU_IS)
+    probe.run(f"write {where + EDU_LIVENESS:#x} 0x12345678")
+    probe.sh(f"devmem {where + EDU_LIVENESS:#x} 32 0")
+    expect_equal("what the module has written, inverted",
+                 probe.run(f"read {where + EDU_LIVENESS:#x}"), 0x12345678 ^ ONES)
+    expect_equal("what the guest tried", probe.hidden(), [(f"mmio={EDU}", 1, 1)])
+
+    # The guest can neither move nor turn off what is mapped.
+    before = probe.sh(f"od -A n -t x1 -N 64 {folder}/config")
+    probe.sh(f"printf '\\0\\0\\0\\0' | dd of={folder}/config bs=1 seek=16 conv=notrunc 2>&1")
+    probe.sh(f"printf '\\0' | dd of={folder}/config bs=1 seek=4 conv=notrunc 2>&1")
+    after = probe.sh(f"od -A n -t x1 -N 64 {folder}/config")
+    expect_equal("configuration but for bus mastering", after.split()[5:], before.split()[5:])
+    expect_equal("what the module reads", probe.run(f"read {where + EDU_ID:#x}"), EDU_IS)
+
+    probe.revoke(f"mmio={EDU}")
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), EDU_IS)
+    expect_equal("what the module reads", probe.run(f"read {where + EDU_ID:#x}"), EDU_IS)
+    expect_equal("grants", probe.module()["grants"], [])
+
+    # Granted before the seal: hidden at once, and reached after it.
+    probe.unload()
+    probe.grant(f"mmio={EDU}")
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), ONES)
+    probe.load()
+    expect_equal("what the module reads", probe.run(f"read {where + EDU_ID:#x}"), EDU_IS)
+    probe.unload()
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), ONES)
+    probe.qmp.execute("gm-unregister", name=MODULE)
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), EDU_IS)
+
+
+@case
+def grant_ports(bench):
+    """Ports of the keyboard controller; those of KVM's own devices are refused."""
+    probe = Probe(bench)
+    port = f"dd if=/dev/port bs=1 skip={I8042_STATUS} count=1 2>/dev/null | od -A n -t u1"
+    probe.register()
+    probe.load()
+    for ports, what in (("0x40", "PIT"), ("0x20-0x21", "PIC"), ("0x60-0x64", "speaker")):
+        probe.refused(f"pio={ports}", f"KVM's own {what}")
+    status = int(probe.sh(port))
+    expect(status != 0xff, "there is no keyboard controller")
+    probe.grant(f"pio={I8042_STATUS:#x}-0x67")
+    expect_equal("what the guest reads", int(probe.sh(port)), 0xff)
+    expect_equal("what the module reads", probe.run(f"in {I8042_STATUS:#x}") & 0xff, status)
+    reads = probe.hidden()[0][1]
+    expect(reads >= 1, "the guest's read is not counted")
+    probe.revoke(f"pio={I8042_STATUS}-103")
+    expect_equal("what the guest reads", int(probe.sh(port)), status)
+    probe.unload()
+
+
+@case
+def grant_kvm(bench):
+    """What KVM gives: granted before the seal, during it, and again with the next."""
+    probe = Probe(bench)
+    probe.register()
+    probe.grant("msr=0x2ff")
+    probe.refused("pio=0x10000", "0xffff")
+    probe.load()
+    expect(probe.run("msr 0x2ff") & 0x800, "the host's MTRRs are off, or it is not the host's")
+    probe.refused("msr=0xc0000080", "KVM lets no module have it")
+    probe.refused("msr=0x2ff", "already")
+    expect_equal("grants", probe.module()["grants"], ["msr=0x2ff"])
+    probe.grant("hostinfo")
+    expect(probe.run("host 0") >= 1, "no vCPU runs on the host's CPU")
+    probe.revoke("hostinfo", "msr=0x2ff")
+    expect_equal("what a revoked MSR reads", probe.run("msr 0x2ff"), 0)
+    probe.grant("hostinfo", "msr=0x2ff")
+    probe.unload()
+    probe.load()
+    expect(probe.run("msr 0x2ff") & 0x800, "the grant has not come again with the next seal")
+
+    module = probe.qmp.execute("query-gm", symbols=True)["modules"][0]
+    symbols = {row["name"]: row["crossings"] for row in module["symbols"]}
+    expect(symbols.get("probe_run", 0) >= 1, f"probe_run was not counted: {symbols}")
+    text = bench.guest.hmp.run("info gm -v")
+    expect(re.search(r"\d+ in-call +probe_run", text), f"info gm -v shows no probe_run:\n{text}")
+    expect("hostinfo, msr=0x2ff" in text, f"info gm does not show the grants:\n{text}")
+    probe.unload()
+    expect_equal("violations", probe.violations(), 0)
