@@ -25,7 +25,7 @@ class Boot:
     """How a guest is started; tests that name the same one share it."""
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
-                 kexec=False, loads=False, privileges=False):
+                 kexec=False, loads=False):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -33,7 +33,6 @@ class Boot:
         self.policy = policy
         self.kexec = kexec	# the guest has its kernel and initramfs, to start again
         self.loads = loads		# has the modules of loads.toml, and devices for them
-        self.privileges = privileges	# has devices to be granted
 
 
 class Guest:
@@ -105,13 +104,10 @@ class Guest:
             accel += ",guarded-modules=on"
             command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
                                    f"violation-policy={boot.policy}",
-                        "-device", "edu,id=edu0"]
+                        # To be granted, and to try DMA on that.
+                        "-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
         if boot.loads:
             command += self._devices()
-        if boot.privileges:
-            command += ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff",
-                        "-chardev", "null,id=debugcon",
-                        "-device", "isa-debugcon,iobase=0x402,chardev=debugcon"]
         return command + ["-accel", accel]
 
     @staticmethod

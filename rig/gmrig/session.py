@@ -16,7 +16,6 @@ BOOTS = {boot.name: boot for boot in (
     Boot("guarded-stop", policy="stop"),
     Boot("guarded-quarantine", policy="quarantine"),
     Boot("guarded-kexec", memory=512, kexec=True),
-    Boot("guarded-privileges", privileges=True),
     Boot("plain", device=False),
     Boot("loads", memory=512, loads=True),
 )}

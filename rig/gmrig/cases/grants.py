@@ -50,9 +50,19 @@ class Probe(Life):
 
 def find_edu(probe):
     """The device in the guest: its folder in sysfs and its registers' address."""
-    folder = probe.sh("dirname $(grep -l 0x11e8 /sys/bus/pci/devices/*/device)").strip()
-    probe.sh(f"echo 1 >{folder}/enable")
-    return folder, int(probe.sh(f"head -n 1 {folder}/resource").split()[0], 16)
+    return find_edus(probe)[0]
+
+
+def find_edus(probe):
+    """The same of both, which may do DMA."""
+    edus = []
+    for path in probe.sh("grep -l 0x11e8 /sys/bus/pci/devices/*/device").split():
+        folder = path.rsplit("/", 1)[0]
+        probe.sh(f"echo 1 >{folder}/enable; "
+                 f"printf '\\007' | dd of={folder}/config bs=1 seek=4 conv=notrunc 2>&1")
+        edus.append((folder, int(probe.sh(f"head -n 1 {folder}/resource").split()[0], 16)))
+    expect_equal("edu devices", len(edus), 2)
+    return edus
 
 
 @case
@@ -148,3 +158,70 @@ def grant_kvm(bench):
     expect("hostinfo, msr=0x2ff" in text, f"info gm does not show the grants:\n{text}")
     probe.unload()
     expect_equal("violations", probe.violations(), 0)
+
+
+def copied(probe, source, other):
+    """What a device's DMA engine finds at the address: by its buffer, into a register
+    of its own that reads inverted."""
+    buffer = 0x40000
+    for start, target, command in ((source, buffer, 1), (buffer, other + EDU_LIVENESS, 3)):
+        for register, value in ((0x80, start), (0x88, target), (0x90, 4), (0x98, command)):
+            probe.sh(f"devmem {other + register:#x} 32 {value:#x}")
+        probe.sh(f"while [ $(($(devmem {other + 0x98:#x} 32) & 1)) = 1 ]; do :; done", 60)
+    return probe.peek(other + EDU_LIVENESS) ^ ONES
+
+
+@case
+def grant_device_shared(bench):
+    """Whoever else reaches for the registers, while the module does, finds none."""
+    probe = Probe(bench)
+    (_, where), (_, other) = find_edus(probe)
+    probe.register()
+    probe.load()
+    expect_equal("DMA before", copied(probe, where + EDU_ID, other), EDU_IS)
+    probe.grant(f"mmio={EDU}")
+    expect_equal("DMA", copied(probe, where + EDU_ID, other), ONES)
+    probe.sh(f"(for i in $(seq 40); do devmem {where:#x} 32; done >/tmp/seen) & "
+             f"for i in $(seq 40); do echo read {where:#x} >{RUN}; cat {RUN}; done >/tmp/read; "
+             "wait", 60)
+    expect_equal("another CPU", set(probe.sh("cat /tmp/seen").split()), {"0xFFFFFFFF"})
+    expect_equal("the module", set(probe.sh("cat /tmp/read").split()), {f"{EDU_IS:#x}"})
+    probe.revoke(f"mmio={EDU}")
+    expect_equal("DMA afterwards", copied(probe, where + EDU_ID, other), EDU_IS)
+    expect_equal("violations", probe.violations(), 0)
+
+
+@case
+def grant_mwait(bench):
+    probe = Probe(bench)
+    probe.register()
+    probe.load()
+    probe.run("mwait")
+    probe.grant("mwait")
+    probe.run("mwait")
+    probe.revoke("mwait")
+    probe.run("mwait")
+    expect_equal("violations", probe.violations(), 0)
+
+
+@case
+def grant_beyond(bench):
+    dummy, probe = Life(bench.guest), Probe(bench)
+    dummy.register()
+    expect_equal("what dummy asks for", dummy.module()["requests"], [])
+    for text in (f"mmio={EDU}", "msr=0x10", "pio=0x64", "mwait", "hostinfo"):
+        try:
+            bench.guest.qmp.execute("gm-grant", name=dummy.name, grants=[text])
+        except QmpError as error:
+            expect("does not ask for it" in str(error), f"{text}: {error}")
+        else:
+            expect(False, f"{text} is granted")
+    expect_equal("grants", dummy.module()["grants"], [])
+    probe.register()
+    for texts in (("mwait", "mmio=nothing"), ("mwait", "mwait")):
+        try:
+            probe.grant(*texts)
+        except QmpError:
+            expect_equal("grants", probe.module()["grants"], [])
+        else:
+            expect(False, f"{texts} are granted")
