@@ -28,6 +28,7 @@ help:
 	@echo '  kvm-stock        the same modules, unpatched'
 	@echo '  qemu             QEMU with guarded modules'
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
+	@echo '  tools            gmctl and gm-top, for the administrator of the host'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  images           test keys; the stock dummy.ko and three of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
@@ -47,7 +48,7 @@ help:
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
-	@echo 'install          gmcc, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
+	@echo 'install          gmcc, the tools, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
 	@echo 'clean distclean  drop build/; drop config.mk as well'
 	@echo 'cache-clean      drop the cache outside the clone'
 
@@ -69,7 +70,7 @@ configured:
 
 # --- build ----------------------------------------------------------------
 
-all: kvm-gm kvm-stock qemu gmcc guest images load-images raw-attacks
+all: kvm-gm kvm-stock qemu gmcc tools guest images load-images raw-attacks
 
 kvm-gm kvm-stock: configured
 	rig/fetch-linux
@@ -81,6 +82,9 @@ qemu: configured
 
 gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc all
+
+tools: configured
+	$(MAKE) -C tools O=$(B)/tools all
 
 guest: configured
 	$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) all attack
@@ -176,6 +180,7 @@ run-check-style: configured
 
 install: all
 	$(MAKE) -C gmcc O=$(B)/gmcc prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools O=$(B)/tools prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
 	install -D -m 755 $(B)/guest/gm-load $(DESTDIR)$(PREFIX)/bin/gm-load
 	install -D -m 755 $(B)/qemu/qemu-system-x86_64 \
 		$(DESTDIR)$(PREFIX)/bin/qemu-system-x86_64-gm
@@ -194,6 +199,6 @@ cache-clean:
 	rig/clean-cache
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
-	kvm-stock qemu gmcc guest images load-images raw-attacks run-demo run-check \
+	kvm-stock qemu gmcc tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean
