@@ -28,7 +28,7 @@ help:
 	@echo '  kvm-stock        the same modules, unpatched'
 	@echo '  qemu             QEMU with guarded modules'
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
-	@echo '  tools            gmctl and gm-top, for the administrator of the host'
+	@echo '  tools            gmctl, gm-top and gm-run, for the administrator of the host'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  images           test keys; the stock dummy.ko and three of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
