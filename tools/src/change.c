@@ -158,7 +158,9 @@ int cmd_register(struct target *target, int argc, char **argv)
 		json_object_put(grants);
 	if (policy)
 		add_string(arguments, "policy", policy);
-	q = target_open(target, REGISTER_TIMEOUT);
+	q = target_open(target);
+	if (!target->timeout)
+		qmp_set_timeout(q, REGISTER_TIMEOUT);
 	if (by_path) {
 		char *path = absolute(argv[optind]);
 
@@ -203,7 +205,7 @@ static int change(struct target *target, int argc, char **argv, const char *help
 			json_object_array_add(grants, json_object_new_string(argv[i]));
 		json_object_object_add(arguments, "grants", grants);
 	}
-	q = target_open(target, 30);
+	q = target_open(target);
 	json_object_put(execute(q, command, arguments, -1));
 	qmp_close(q);
 	return EXIT_DONE;

@@ -56,7 +56,7 @@ int cmd_events(struct target *target, int argc, char **argv)
 		usage_error("events", "`%s' is too much: it takes no arguments", argv[optind]);
 	path = target_events_path(target);
 	stop_on_signals();
-	q = qmp_open(path, target->timeout ? target->timeout : 30);
+	q = qmp_open(path, target_timeout(target));
 	while (q && (event = qmp_event(q))) {
 		if (!strncmp(member_string(event, "event"), "GM_", 3)) {
 			if (json)

@@ -43,7 +43,9 @@ void target_option(struct target *t, int option, const char *command, const char
 char *target_path(const struct target *t);
 /* The monitor for what holds it for long: PATH-events, if there is one. */
 char *target_events_path(const struct target *t);
-struct qmp *target_open(const struct target *t, double default_timeout);
+struct qmp *target_open(const struct target *t);
+/* Seconds. */
+double target_timeout(const struct target *t);
 
 /* Execute and succeed, or say QEMU's error and what to do: exit status 1. */
 struct json_object *execute(struct qmp *q, const char *command, struct json_object *arguments,

@@ -190,7 +190,7 @@ int cmd_list(struct target *target, int argc, char **argv)
 		arguments = json_object_new_object();
 		json_object_object_add(arguments, "symbols", json_object_new_boolean(true));
 	}
-	q = target_open(target, 30);
+	q = target_open(target);
 	info = execute(q, "query-gm", arguments, -1);
 	modules = member_array(info, "modules");
 	if (json)
@@ -263,7 +263,7 @@ int cmd_info(struct target *target, int argc, char **argv)
 	}
 	if (optind != argc)
 		usage_error("info", "`%s' is too much: it takes no arguments", argv[optind]);
-	q = target_open(target, 30);
+	q = target_open(target);
 	info = execute(q, "query-gm", NULL, -1);
 	if (json) {
 		json_object_object_del(info, "modules");

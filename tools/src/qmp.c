@@ -253,6 +253,11 @@ void qmp_close(struct qmp *q)
 	free(q);
 }
 
+void qmp_set_timeout(struct qmp *q, double timeout)
+{
+	q->timeout = timeout;
+}
+
 /* All of it, the descriptor with the first byte; false if stopped. */
 static bool send_all(struct qmp *q, const char *data, size_t length, int fd, double deadline)
 {

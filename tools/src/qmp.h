@@ -33,6 +33,8 @@ bool wait_input(int fd, double deadline);
  */
 struct qmp *qmp_open(const char *path, double timeout);
 void qmp_close(struct qmp *q);
+/* For what takes longer than the rest. */
+void qmp_set_timeout(struct qmp *q, double timeout);
 
 /*
  * Execute a command, with a file descriptor if fd is not -1. `arguments' may be

@@ -116,10 +116,15 @@ char *target_events_path(const struct target *t)
 	return path;
 }
 
-struct qmp *target_open(const struct target *t, double default_timeout)
+double target_timeout(const struct target *t)
+{
+	return t->timeout ? t->timeout : 30;
+}
+
+struct qmp *target_open(const struct target *t)
 {
 	char *path = target_path(t);
-	struct qmp *q = qmp_open(path, t->timeout ? t->timeout : default_timeout);
+	struct qmp *q = qmp_open(path, target_timeout(t));
 
 	free(path);
 	return q;

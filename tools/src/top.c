@@ -317,7 +317,7 @@ int cmd_top(struct target *target, int argc, char **argv)
 	path = target_path(target);
 	stop_on_signals();
 	for (next = now();; next += interval) {
-		s = look(path, target->timeout ? target->timeout : 30);
+		s = look(path, target_timeout(target));
 		if (!s)
 			break;
 		if (next < now() - interval)

@@ -124,6 +124,14 @@ def qemu_qtest(bench):
 
 
 @case
+def tools_unit(bench):
+    config = bench.config
+    run_suite(bench, ["make", "--no-print-directory", "-C", "tools",
+                      f"O={config.built('tools')}", "check"],
+              QEMU=config.qemu, IMAGES=config.built("images"), KEYS=config.built("keys"))
+
+
+@case
 def idle_cost(bench):
     done = subprocess.run(["bench/idle-cost"], cwd=TOP, stdin=subprocess.DEVNULL, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
