@@ -17,7 +17,7 @@ broken http "$no_qmp unexpected character"
 broken close "gmctl: @/sock: QEMU has closed the connection"
 broken half "gmctl: @/sock: QEMU has closed the connection"
 broken not-qmp "$no_qmp it does not introduce itself"
-broken endless "$no_qmp a line of more than 16 MiB"
+broken endless "$no_qmp a line of more than 16 MiB" --timeout 30
 broken trickle "gmctl: @/sock: no end of a line within 1 s"
 broken gone "gmctl: @/sock: QEMU has closed the connection"
 broken half-answer "gmctl: @/sock: QEMU has closed the connection"
