@@ -21,6 +21,10 @@
 #define MSR_MTRR_TYPE	0x2ff
 #define MSR_PERF_CTL	0xc0010062
 #define MSR_EFER	0xc0000080
+#define MSR_LBR_SELECT	0xc000010e	/* AMD's */
+#define MSR_DBG_EXTN_CFG	0xc000010f
+#define MSR_SAMP_BR_FROM	0xc0010300
+#define MSR_IBSOPRIP	0xc0011034
 #define EXIT_IOIO	0x7b		/* SVM's */
 #define EXIT_MSR	0x7c
 
@@ -667,6 +671,14 @@ const struct attack privilege_attacks[] = {
 	REFUSED("efer", "of EFER", EPERM, MSR(MSR_EFER, MSR_EFER)),
 	REFUSED("across", "of MSRs, EFER among them", EPERM, MSR(0xc0000000, 0xc00000ff)),
 	REFUSED("x2apic", "of the APIC's last register", EPERM, MSR(0x8ff, 0x900)),
+	REFUSED("lbr-select", "of what selects AMD's branch records", EPERM,
+		MSR(MSR_LBR_SELECT, MSR_LBR_SELECT)),
+	REFUSED("lbr-enable", "of what enables them", EPERM,
+		MSR(MSR_DBG_EXTN_CFG, MSR_DBG_EXTN_CFG)),
+	REFUSED("lbr", "of one of them, the host's branches", EPERM,
+		MSR(MSR_SAMP_BR_FROM + 31, MSR_SAMP_BR_FROM + 31)),
+	REFUSED("ibs", "of the host's sampled RIP", EPERM, MSR(MSR_IBSOPRIP, MSR_IBSOPRIP)),
+	REFUSED("lbr-intel", "of one of Intel's branch records", EPERM, MSR(0x6df, 0x6df)),
 	REFUSED("write-tsc", "of the time stamp for writing", EPERM, MSR_W(MSR_TSC, MSR_TSC)),
 	REFUSED("write-across", "of more MSRs for writing than can be", EPERM,
 		MSR_W(MSR_PERF_CTL, MSR_PERF_CTL + 1)),
