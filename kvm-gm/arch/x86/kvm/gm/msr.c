@@ -166,17 +166,24 @@ int gm_handle_msr(struct kvm_vcpu *vcpu, u64 code, bool write)
 {
 	static const u8 insns[2][2] = { { 0x0f, 0x32 }, { 0x0f, 0x30 } };
 	struct gm_seal *seal = vcpu->arch.gm.seal;
-	u64 rip = kvm_rip_read(vcpu), value = 0;
+	u64 value = 0;
 	u8 insn[2];
 	int r;
+
+	/* KVM_REQ_GM is pending and takes the vCPU out, without the privilege. */
+	if (READ_ONCE(seal->dead))
+		return 1;
+
+	/* The vendor skips that, and nothing longer. */
+	if (gm_read_text(seal, kvm_rip_read(vcpu), insn, sizeof(insn)) != sizeof(insn) ||
+	    memcmp(insn, insns[write], sizeof(insn)))
+		goto violation;
 
 	if (write)
 		value = kvm_read_edx_eax(vcpu);
 	r = gm_access_msr(seal, kvm_rcx_read(vcpu), &value, write);
-	if (r == -ENOENT || gm_read_text(seal, rip, insn, sizeof(insn)) != sizeof(insn) ||
-	    memcmp(insn, insns[write], sizeof(insn)))
-		return gm_violation(vcpu, seal, KVM_GM_V_EXIT, KVM_GM_NO_GATE, code,
-				    INVALID_GPA);
+	if (r == -ENOENT)
+		goto violation;
 	if (r) {
 		kvm_queue_exception_e(vcpu, GP_VECTOR, 0);
 		return 1;
@@ -185,6 +192,8 @@ int gm_handle_msr(struct kvm_vcpu *vcpu, u64 code, bool write)
 		kvm_rax_write(vcpu, (u32)value);
 		kvm_rdx_write(vcpu, value >> 32);
 	}
-	kvm_rip_write(vcpu, rip + sizeof(insn));
-	return 1;
+	return kvm_skip_emulated_instruction(vcpu);
+
+violation:
+	return gm_violation(vcpu, seal, KVM_GM_V_EXIT, KVM_GM_NO_GATE, code, INVALID_GPA);
 }

@@ -214,6 +214,8 @@ int gm_svm_handle_exit(struct kvm_vcpu *vcpu)
 		exit.class = GM_EXIT_HOST;
 		break;
 	case SVM_EXIT_MSR:
+		/* 0F 32, 0F 30: gm_handle_msr() looks. */
+		svm->next_rip = kvm_rip_read(vcpu) + 2;
 		exit.class = svm->vmcb->control.exit_info_1 ? GM_EXIT_WRMSR : GM_EXIT_RDMSR;
 		break;
 	case SVM_EXIT_NPF:
