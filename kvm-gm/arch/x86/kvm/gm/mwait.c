@@ -12,7 +12,9 @@ static int gm_grant_mwait(struct gm_seal *seal, const struct kvm_gm_grant *arg)
 {
 	if (seal->view_flags & GM_VIEW_MWAIT)
 		return -EEXIST;
-	if (!boot_cpu_has(X86_FEATURE_MWAIT))
+	/* As for KVM_X86_DISABLE_EXITS_MWAIT: a CPU that misses no store and no timer. */
+	if (!boot_cpu_has(X86_FEATURE_MWAIT) || boot_cpu_has_bug(X86_BUG_MONITOR) ||
+	    !boot_cpu_has(X86_FEATURE_ARAT))
 		return -EOPNOTSUPP;
 
 	WRITE_ONCE(seal->view_flags, seal->view_flags | GM_VIEW_MWAIT);
