@@ -283,8 +283,8 @@ struct kvm_gm_hostinfo_vcpu {
 struct kvm_gm_hostinfo {
 	__u32 version;		/* KVM_GM_HOSTINFO_VERSION, or 0: not granted */
 	__u32 generation;	/* changes whenever anything below does */
-	__u32 cpus;		/* online on the host */
-	__u32 nr_vcpus;		/* entries that are in use */
+	__u32 cpus;		/* online on the host when an entry was written last */
+	__u32 nr_vcpus;		/* entries that there are; `seq' is 0: never written */
 	__u64 reserved[6];
 	struct kvm_gm_hostinfo_vcpu vcpus[KVM_GM_HOSTINFO_VCPUS];	/* by vCPU id */
 };

@@ -44,7 +44,9 @@ static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, 
 #endif
 	smp_wmb();
 	WRITE_ONCE(entry->seq, entry->seq + 1);
-	WRITE_ONCE(info->generation, info->generation + 1);
+	WRITE_ONCE(info->cpus, num_online_cpus());
+	/* Of all vCPUs: none may make it what another has made it already. */
+	xadd(&info->generation, 1);
 }
 
 void __gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
@@ -92,7 +94,7 @@ static int gm_grant_hostinfo(struct gm_seal *seal, const struct kvm_gm_grant *ar
 	if (seal->hostinfo)
 		return -EEXIST;
 
-	info->cpus = num_online_cpus();
+	WRITE_ONCE(info->cpus, num_online_cpus());
 	info->nr_vcpus = KVM_GM_HOSTINFO_VCPUS;
 	WRITE_ONCE(info->version, KVM_GM_HOSTINFO_VERSION);
 	WRITE_ONCE(seal->hostinfo, info);
