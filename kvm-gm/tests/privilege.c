@@ -5,6 +5,7 @@
  * who reaches for them.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -563,6 +564,33 @@ static void hostinfo(const struct attack *attack)
 	expect_equal("version after the revoke", expect_return(cpu), 0);
 }
 
+/* Of the vCPU's entry: how often it has been written, twice. */
+static uint32_t hostinfo_writes(void)
+{
+	call_text(cpu, text_read, SP, region_va(REGION_DATA) +
+		  offsetof(struct kvm_gm_hostinfo, vcpus[0].seq), 0);
+	return (uint32_t)expect_return(cpu);
+}
+
+/* Who asks for the vCPU's state from elsewhere does not make it run there. */
+static void hostinfo_not_run(const struct attack *attack)
+{
+	uint32_t first, second, third;
+	struct kvm_mp_state state;
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .hostinfo = true });
+	grant(KVM_GM_PRIV_HOSTINFO, 0, 0, 0);
+	first = hostinfo_writes();
+	second = hostinfo_writes();
+	expect(second != first, "KVM_RUN writes no entry");
+	for (i = 0; i < TIMES; i++)
+		must(ioctl(cpu->fd, KVM_GET_MP_STATE, &state), "KVM_GET_MP_STATE");
+	third = hostinfo_writes();
+	expect(third - second < TIMES, "written %u times", (third - second) / 2);
+}
+
 static void hostinfo_written(const struct attack *attack)
 {
 	uint64_t va;
@@ -744,6 +772,8 @@ const struct attack privilege_attacks[] = {
 	  mwait_changed_inside, NULL },
 
 	{ "hostinfo", 2, "host information: for the module's view, while granted", hostinfo, NULL },
+	{ "hostinfo-not-run", 2, "a vCPU asked for its state: as it was put on a CPU last",
+	  hostinfo_not_run, NULL },
 	{ "hostinfo-write", 5, "a store to it from inside: access", hostinfo_written, NULL },
 
 	{ "counts", 7, "crossings by gate: as many as there were", counted, NULL },

@@ -23,7 +23,7 @@ void __gm_vcpu_moved(struct kvm_vcpu *vcpu, int cpu)
 		atomic_inc(per_cpu_ptr(&gm_vcpus, cpu));
 }
 
-/* By the vCPU's own thread only, which is on its CPU. */
+/* By the thread that runs the vCPU, which is on its CPU: `current' is what waited. */
 static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, int cpu)
 {
 	struct kvm_gm_hostinfo_vcpu *entry;
@@ -51,7 +51,8 @@ static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, 
 
 void __gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
-	if (READ_ONCE(vcpu->kvm->arch.gm->nr_hostinfo))
+	/* Other ioctls load it as well, from whatever thread, and do not run it. */
+	if (vcpu->wants_to_run && READ_ONCE(vcpu->kvm->arch.gm->nr_hostinfo))
 		__gm_update_hostinfo(vcpu, cpu);
 }
 
