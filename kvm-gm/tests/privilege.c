@@ -5,6 +5,7 @@
  * who reaches for them.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,10 +191,13 @@ static void not_emulated(const struct attack *attack)
 /* The CPU misses a table, which is a device: not what the instruction accesses. */
 static void table_on_device(const struct attack *attack)
 {
-	(void)attack;
+	const bool *alike = attack->with;
+	/* Of the entry in the table; the emulator compares no more than that. */
+	uint64_t offset = (VA_ABSENT / PAGE % 512) * 8;
+
 	start();
 	*machine_entry(&vm, VA_ABSENT, 2) = DEVICE | PTE_P | PTE_W;
-	call_text(cpu, text_read, SP, VA_ABSENT + 0x18, 0);
+	call_text(cpu, text_read, SP, VA_ABSENT + (*alike ? offset : offset ^ 0x18), 0);
 	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(text_read), 0,
 			 .module = &victim, .inside = SP);
 }
@@ -743,7 +747,10 @@ const struct attack privilege_attacks[] = {
 	NOT_EMULATED("jump", "a jump through a device", .text = text_call_memory),
 	NOT_EMULATED("gs", "a load relative to GS", .text = text_load_gs),
 	NOT_EMULATED("across", "a load across two pages", .text = text_read, .offset = PAGE - 4),
-	{ "device-table", 2, "a page table on a device: emulate", table_on_device, NULL },
+	{ "device-table", 2, "a page table on a device: emulate", table_on_device,
+	  &(const bool){ false } },
+	{ "device-table-alike", 2, "the same, as far into its page as what is read: emulate",
+	  table_on_device, &(const bool){ true } },
 	{ "device-unanswered", 2, "a load that userspace never answers: of no effect", unanswered,
 	  NULL },
 	{ "device-unsealed", 2, "a load answered after the unseal: of no effect",

@@ -155,6 +155,14 @@ static u32 gm_bypassed_gate(struct gm_seal *seal, u64 va)
 	return nearest;
 }
 
+/* Can a table of the guest's be there, so that the CPU walks it by itself? */
+static bool gm_may_hold_table(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	bool writable = false;
+
+	return !kvm_is_error_hva(kvm_vcpu_gfn_to_hva_prot(vcpu, gfn, &writable)) && writable;
+}
+
 int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
 	struct gm_seal *inside = vcpu->arch.gm.seal;
@@ -178,8 +186,14 @@ int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	else
 		need = GM_R;
 
-	if (gm_lookup(vcpu, gpa_to_gfn(gpa), &page, &sealed) & need)
+	if (gm_lookup(vcpu, gpa_to_gfn(gpa), &page, &sealed) & need) {
+		/* The emulator would take it for what the instruction accesses. */
+		if (inside && (error_code & PFERR_GUEST_PAGE_MASK) && !page &&
+		    !gm_may_hold_table(vcpu, gpa_to_gfn(gpa)))
+			return gm_violation(vcpu, inside, KVM_GM_V_EMULATE, KVM_GM_NO_GATE,
+					    0, INVALID_GPA);
 		return GM_CONTINUE;
+	}
 
 	if (need == GM_X) {
 		kind = inside ? KVM_GM_V_ESCAPE : KVM_GM_V_EXEC;
