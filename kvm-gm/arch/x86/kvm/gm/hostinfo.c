@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guarded modules: what goes on on the host, a privilege.
+ * Guarded modules: what the host is doing, a privilege.
  *
  * A page of KVM's that the module's view has in place of one of its own, with
  * an entry for each vCPU that is written when the vCPU is put on a physical CPU.
@@ -34,6 +34,7 @@ static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, 
 	entry = &info->vcpus[array_index_nospec(id, KVM_GM_HOSTINFO_VCPUS)];
 
 	WRITE_ONCE(entry->seq, entry->seq + 1);
+	/* Whoever reads something new sees that `seq' is odd ... */
 	smp_wmb();
 	entry->cpu = cpu;
 	entry->vcpus = atomic_read(per_cpu_ptr(&gm_vcpus, cpu));
@@ -42,6 +43,7 @@ static void gm_write_entry(struct kvm_vcpu *vcpu, struct kvm_gm_hostinfo *info, 
 #ifdef CONFIG_SCHED_INFO
 	entry->steal = current->sched_info.run_delay;
 #endif
+	/* ... or even only once all of it is there. */
 	smp_wmb();
 	WRITE_ONCE(entry->seq, entry->seq + 1);
 	WRITE_ONCE(info->cpus, num_online_cpus());
