@@ -49,6 +49,7 @@ help:
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
 	@echo 'install          gmcc, the tools, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
+	@echo 'install-guest    gm-load, its udev rule and unit; DESTDIR may be a guest'"'"'s root'
 	@echo 'clean distclean  drop build/; drop config.mk as well'
 	@echo 'cache-clean      drop the cache outside the clone'
 
@@ -178,15 +179,18 @@ run-check-style: configured
 
 # --- install, clean -------------------------------------------------------
 
-install: all
+install: all install-guest
 	$(MAKE) -C gmcc O=$(B)/gmcc prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools O=$(B)/tools prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
-	install -D -m 755 $(B)/guest/gm-load $(DESTDIR)$(PREFIX)/bin/gm-load
 	install -D -m 755 $(B)/qemu/qemu-system-x86_64 \
 		$(DESTDIR)$(PREFIX)/bin/qemu-system-x86_64-gm
 	install -D -m 644 -t $(DESTDIR)/lib/modules/$(KERNEL_RELEASE)/updates \
 		$(B)/kvm-modules/gm/*.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNEL_RELEASE)
+
+# What belongs into a guest, whose file system DESTDIR may be.
+install-guest: configured
+	$(MAKE) -C guest O=$(B)/guest prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
 
 clean:
 	rm -rf build
@@ -201,4 +205,4 @@ cache-clean:
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
-	run-bench-idle-cost run-bench-crossing quick mutants install clean distclean cache-clean
+	run-bench-idle-cost run-bench-crossing quick mutants install install-guest clean distclean cache-clean

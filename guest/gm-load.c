@@ -3,238 +3,260 @@
  * gm-load: fetch guarded images from the `guarded-modules' PCI device, and
  * load them. Runs in the guest, as root, static, without libraries.
  *
- * The device shows one image at a time in a window (gm_device.h); loading is
- * init_module(2), as for every other module. Nothing here is trusted: what the
- * tool hands to the kernel counts as guarded only once KVM has sealed it.
+ * Loading is init_module(2), as for every other module, or modprobe's, which
+ * gm-load only puts the files in place for. Nothing here is trusted: what gets
+ * to the kernel counts as guarded only once KVM has sealed it.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "gm_device.h"
+#include "gm-load.h"
 
-#define PCI_DEVICES	"/sys/bus/pci/devices"
-#define NAME_LEN	64
+#ifndef GM_VERSION
+#define GM_VERSION	"unknown"
+#endif
 
-struct device {
-	char slot[32];
-	volatile uint32_t *regs;
-	const uint8_t *window;
-	size_t window_size;
-};
+#define MAX_PARAMETERS	4096
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
+static int status = EXIT_DONE;
+
+static void say(const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fputs("gm-load: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+void die(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	fputs("gm-load: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	say(fmt, ap);
 	va_end(ap);
-	exit(1);
+	exit(EXIT_FAILED);
+}
+
+void complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	status = EXIT_FAILED;
+}
+
+void *allocate(size_t size)
+{
+	void *p = calloc(1, size ?: 1);
+
+	if (!p)
+		die("no memory for %zu bytes", size);
+	return p;
 }
 
 static void usage(FILE *to)
 {
-	fputs("Usage: gm-load list                         show the images that the host offers\n"
-	      "       gm-load fetch NAME|INDEX FILE        write one to a file\n"
+	fputs("Usage: gm-load list [--json]               show the images that the host offers\n"
+	      "       gm-load sync [OPTION...]            put all where modprobe finds them\n"
+	      "         -d, --directory=DIR               ... in DIR, not in updates/guarded of the\n"
+	      "                                           running kernel's modules\n"
+	      "             --no-depmod                   do not run depmod\n"
+	      "       gm-load config                      print a modprobe.d file that does without sync\n"
 	      "       gm-load insert NAME|INDEX [PARAM...] load one into this kernel\n"
-	      "       gm-load NAME [PARAM...]              the same, if no command has that name\n"
-	      "       gm-load --help\n", to);
+	      "       gm-load NAME [PARAM...]             the same, if no command has that name\n"
+	      "       gm-load fetch NAME|INDEX FILE       write one to a file\n"
+	      "       gm-load --help, gm-load --version\n"
+	      "The guest's side of guarded modules: see gm-load(8).\n", to);
 }
 
-/* Path of a file of the device in sysfs; valid until the next call. */
-static const char *sysfs(const char *slot, const char *file)
+static void __attribute__((noreturn, format(printf, 1, 2)))
+misused(const char *fmt, ...)
 {
-	static char path[256];
+	va_list ap;
 
-	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", slot, file);
-	return path;
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	fputs("Try `gm-load --help'.\n", stderr);
+	exit(EXIT_USAGE);
 }
 
-static long read_number(const char *slot, const char *file)
+static void no_more(int argc, char **argv, int at)
 {
-	FILE *f = fopen(sysfs(slot, file), "r");
-	char line[32];
-	long n = -1;
-
-	if (!f)
-		return -1;
-	if (fgets(line, sizeof(line), f))
-		n = strtol(line, NULL, 0);
-	fclose(f);
-	return n;
+	if (at < argc)
+		misused("%s: what is '%s' for?", argv[0], argv[at]);
 }
 
-static void find_device(struct device *dev)
+/* Drop what no other program should have to cope with. */
+static void drop_nameless(struct images *images)
 {
-	DIR *dir = opendir(PCI_DEVICES);
-	struct dirent *entry;
+	size_t i, count = 0;
 
-	if (!dir)
-		die("cannot read %s: %s (is sysfs mounted?)", PCI_DEVICES,
-		    strerror(errno));
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    strlen(entry->d_name) >= sizeof(dev->slot) ||
-		    read_number(entry->d_name, "vendor") != GM_PCI_VENDOR_ID ||
-		    read_number(entry->d_name, "device") != GM_PCI_DEVICE_ID)
+	for (i = 0; i < images->count; i++) {
+		struct image *image = &images->list[i];
+
+		if (image_name_valid(image->name)) {
+			images->list[count++] = *image;
 			continue;
-		strcpy(dev->slot, entry->d_name);
-		closedir(dir);
-		return;
+		}
+		complain("image %u: '%s' is no module's name; skipped",
+			 image->index, image->name);
+		free(image->data);
 	}
-	die("this machine has no guarded-modules device");
+	images->count = count;
 }
 
-/* Memory decoding is off until somebody enables the device. */
-static void enable_device(const struct device *dev)
+static void print_json(const struct images *images)
 {
-	const char *path = sysfs(dev->slot, "enable");
-	int fd;
+	size_t i;
 
-	if (read_number(dev->slot, "enable") > 0)
-		return;
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		die("cannot enable the device: %s: %s", path, strerror(errno));
-	close(fd);
+	putchar('[');
+	for (i = 0; i < images->count; i++)
+		printf("%s\n  {\"index\": %u, \"name\": \"%s\", \"size\": %zu}",
+		       i ? "," : "", images->list[i].index,
+		       images->list[i].name, images->list[i].size);
+	puts(images->count ? "\n]" : "]");
 }
 
-static void *map_bar(const struct device *dev, int bar, bool writable,
-		     size_t *size)
+static void list(int argc, char **argv)
 {
-	struct stat st;
-	char file[16];
-	void *p;
-	int fd;
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ }
+	};
+	struct images images = { 0 };
+	bool json = false;
+	size_t i;
+	int c;
 
-	snprintf(file, sizeof(file), "resource%d", bar);
-	fd = open(sysfs(dev->slot, file), writable ? O_RDWR : O_RDONLY);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		die("cannot open %s: %s", sysfs(dev->slot, file),
+	while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (c != 'j')
+			misused("list: '%s' is no option of it", argv[optind - 1]);
+		json = true;
+	}
+	no_more(argc, argv, optind);
+	device_open();
+	images_list(&images);
+	if (json) {
+		drop_nameless(&images);
+		print_json(&images);
+	} else {
+		for (i = 0; i < images.count; i++)
+			printf("%u %s %zu\n", images.list[i].index,
+			       images.list[i].name, images.list[i].size);
+		fflush(stdout);
+		fprintf(stderr, "gm-load: %zu image%s\n", images.count,
+			images.count == 1 ? "" : "s");
+	}
+	images_free(&images);
+}
+
+static void synchronize(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "directory", required_argument, NULL, 'd' },
+		{ "no-depmod", no_argument, NULL, 'n' },
+		{ }
+	};
+	const char *directory = NULL;
+	bool depmod = true;
+	int c;
+
+	while ((c = getopt_long(argc, argv, ":d:", options, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			directory = optarg;
+			break;
+		case 'n':
+			depmod = false;
+			break;
+		case ':':
+			misused("sync: '%s' wants a directory", argv[optind - 1]);
+		default:
+			misused("sync: '%s' is no option of it", argv[optind - 1]);
+		}
+	}
+	no_more(argc, argv, optind);
+	device_open();
+	sync_directory(directory, depmod);
+}
+
+/*
+ * modprobe loads what the stock module of that name depends on before it runs
+ * the command; the image's own dependencies need not be the same.
+ */
+static void config(int argc, char **argv)
+{
+	struct images images = { 0 };
+	const char *depends;
+	char self[4096];
+	ssize_t n;
+	size_t i;
+
+	no_more(argc, argv, 1);
+	device_open();
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		die("cannot tell where gm-load is: /proc/self/exe: %s",
 		    strerror(errno));
-	*size = st.st_size;
-	p = mmap(NULL, *size, PROT_READ | (writable ? PROT_WRITE : 0),
-		 MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		die("cannot map %s: %s", sysfs(dev->slot, file),
-		    strerror(errno));
-	close(fd);
-	return p;
-}
+	self[n] = '\0';
+	images_read(&images, NULL);
+	drop_nameless(&images);
+	printf("# Written by `gm-load config', for modprobe.d(5).\n");
+	for (i = 0; i < images.count; i++) {
+		const struct image *image = &images.list[i];
 
-static uint32_t reg(const struct device *dev, unsigned int offset)
-{
-	return dev->regs[offset / 4];
-}
-
-static void open_device(struct device *dev)
-{
-	size_t size;
-
-	find_device(dev);
-	enable_device(dev);
-	dev->regs = map_bar(dev, GM_BAR_REGS, true, &size);
-	if (size < GM_REG_NAME + NAME_LEN ||
-	    reg(dev, GM_REG_MAGIC) != GM_DEVICE_MAGIC)
-		die("%s is not a guarded-modules device that this tool knows",
-		    dev->slot);
-	dev->window = map_bar(dev, GM_BAR_IMAGE, false, &dev->window_size);
-}
-
-/* Show an image in the window; returns its size. */
-static size_t select_image(const struct device *dev, uint32_t index,
-			   char name[NAME_LEN])
-{
-	uint32_t word, size;
-	int i;
-
-	dev->regs[GM_REG_SELECT / 4] = index;
-	size = reg(dev, GM_REG_SIZE);
-	for (i = 0; i < NAME_LEN; i += 4) {
-		word = reg(dev, GM_REG_NAME + i);
-		memcpy(name + i, &word, 4);
+		printf("install %s ", image->name);
+		depends = image_info(image, "depends");
+		if (depends && *depends) {
+			printf("/sbin/modprobe -a ");
+			for (; *depends; depends++)
+				putchar(*depends == ',' ? ' ' : *depends);
+			printf(" && ");
+		}
+		printf("%s insert %s $CMDLINE_OPTS\n", self, image->name);
 	}
-	name[NAME_LEN - 1] = '\0';
-	if (!size)
-		die("image %u is gone", index);
-	if (size > dev->window_size)
-		die("image %u (%s) has %u bytes, the window %zu", index, name,
-		    size, dev->window_size);
-	return size;
+	images_free(&images);
 }
 
-/* Select by name, or by index. */
-static size_t find_image(const struct device *dev, const char *what,
-			 char name[NAME_LEN])
+static void fetch(int argc, char **argv)
 {
-	uint32_t i, count = reg(dev, GM_REG_COUNT);
-	unsigned long index;
-	size_t size;
-	char *end;
+	struct images images = { 0 };
+	const struct image *image;
+	const char *file;
+	FILE *f;
 
-	for (i = 0; i < count; i++) {
-		size = select_image(dev, i, name);
-		if (!strcmp(name, what))
-			return size;
-	}
-	errno = 0;
-	index = strtoul(what, &end, 10);
-	if (!errno && *what >= '0' && *what <= '9' && !*end && index < count)
-		return select_image(dev, index, name);
-
-	die("the host offers no image '%s' (%u registered)", what, count);
-}
-
-/* An ordinary copy: neither write() nor the kernel should read a device. */
-static uint8_t *copy_image(const struct device *dev, size_t size)
-{
-	uint8_t *copy = malloc(size);
-
-	if (!copy)
-		die("no memory for %zu bytes", size);
-	memcpy(copy, dev->window, size);
-	return copy;
-}
-
-static void list(const struct device *dev)
-{
-	uint32_t i, count = reg(dev, GM_REG_COUNT);
-	char name[NAME_LEN];
-	size_t size;
-
-	for (i = 0; i < count; i++) {
-		size = select_image(dev, i, name);
-		printf("%u %s %zu\n", i, name, size);
-	}
-	fprintf(stderr, "gm-load: %u image%s\n", count, count == 1 ? "" : "s");
-}
-
-static void fetch(const struct device *dev, const char *what, const char *file)
-{
-	char name[NAME_LEN];
-	size_t size = find_image(dev, what, name);
-	uint8_t *image = copy_image(dev, size);
-	FILE *f = fopen(file, "wb");
-
+	if (argc < 3)
+		misused("fetch: which image, and to which file?");
+	no_more(argc, argv, 3);
+	device_open();
+	images_read(&images, argv[1]);
+	image = images.list;
+	file = argv[2];
+	f = fopen(file, "wb");
 	if (!f)
 		die("cannot create %s: %s", file, strerror(errno));
-	if (fwrite(image, 1, size, f) != size || fclose(f))
-		die("cannot write %s: %s", file, strerror(errno));
-	printf("%s: %zu bytes\n", name, size);
+	if (fwrite(image->data, 1, image->size, f) != image->size || fclose(f)) {
+		int err = errno;
+		struct stat st;
+
+		if (!stat(file, &st) && S_ISREG(st.st_mode))
+			unlink(file);
+		die("cannot write %s: %s", file, strerror(err));
+	}
+	printf("%s: %zu bytes\n", image->name, image->size);
+	images_free(&images);
 }
 
 static const char *explain(int err)
@@ -247,7 +269,7 @@ static const char *explain(int err)
 	case ENOENT:
 		return " (unknown symbol, or the host does not know the image: see dmesg)";
 	case EPERM:
-		return " (not root, or modules are disabled)";
+		return " (not root, modules are disabled, or the host has the module in quarantine)";
 	case EKEYREJECTED:
 		return " (this kernel does not trust the signer)";
 	case EBUSY:
@@ -257,59 +279,88 @@ static const char *explain(int err)
 	}
 }
 
-static void insert(const struct device *dev, const char *what, char **params)
+static void insert(int argc, char **argv)
 {
-	char name[NAME_LEN], line[4096] = "";
-	size_t size = find_image(dev, what, name);
-	uint8_t *image = copy_image(dev, size);
+	char line[MAX_PARAMETERS] = "";
+	struct images images = { 0 };
+	const struct image *image;
+	const char *depends;
 	size_t used = 0;
+	int i;
 
-	for (; *params; params++) {
+	if (argc < 2)
+		misused("insert: which image?");
+	for (i = 2; i < argc; i++) {
 		int n = snprintf(line + used, sizeof(line) - used, "%s%s",
-				 used ? " " : "", *params);
+				 used ? " " : "", argv[i]);
 
 		if ((size_t)n >= sizeof(line) - used)
-			die("too many parameters");
+			die("too many parameters: %d bytes are the limit",
+			    MAX_PARAMETERS - 1);
 		used += n;
 	}
-	if (syscall(SYS_init_module, image, size, line)) {
+	device_open();
+	images_read(&images, argv[1]);
+	image = images.list;
+	if (syscall(SYS_init_module, image->data, image->size, line)) {
 		int err = errno;
 
-		die("cannot load %s: %s%s", name, strerror(err), explain(err));
+		depends = image_info(image, "depends");
+		if (err == ENOENT && depends && *depends)
+			die("cannot load %s: %s%s; it depends on %s: load that first",
+			    image->name, strerror(err), explain(err), depends);
+		die("cannot load %s: %s%s", image->name, strerror(err),
+		    explain(err));
 	}
-	printf("%s: loaded\n", name);
+	printf("%s: loaded\n", image->name);
+	images_free(&images);
 }
 
-static bool is_command(const char *word)
+static const struct command {
+	const char *name;
+	void (*run)(int argc, char **argv);	/* argv[0] is its name */
+} commands[] = {
+	{ "list", list },
+	{ "sync", synchronize },
+	{ "config", config },
+	{ "fetch", fetch },
+	{ "insert", insert },
+};
+
+static void run(int argc, char **argv)
 {
-	return !strcmp(word, "list") || !strcmp(word, "fetch") ||
-	       !strcmp(word, "insert");
+	size_t i;
+
+	if (!argc) {
+		usage(stderr);
+		exit(EXIT_USAGE);
+	}
+	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h") ||
+	    (argc == 2 && !strcmp(argv[1], "--help"))) {
+		usage(stdout);
+		return;
+	}
+	if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "-V")) {
+		printf("gm-load %s (guarded modules, device revision %d)\n",
+		       GM_VERSION, GM_PCI_REVISION);
+		return;
+	}
+	if (*argv[0] == '-' || !*argv[0])
+		misused("there is no option '%s'", argv[0]);
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (!strcmp(argv[0], commands[i].name)) {
+			opterr = 0;
+			commands[i].run(argc, argv);
+			return;
+		}
+	}
+	insert(argc + 1, argv - 1);
 }
 
 int main(int argc, char **argv)
 {
-	const char *command = argc > 1 ? argv[1] : "";
-	struct device dev = { 0 };
-
-	if (!strcmp(command, "--help") || !strcmp(command, "-h")) {
-		usage(stdout);
-	} else if (!strcmp(command, "list") && argc == 2) {
-		open_device(&dev);
-		list(&dev);
-	} else if (!strcmp(command, "fetch") && argc == 4) {
-		open_device(&dev);
-		fetch(&dev, argv[2], argv[3]);
-	} else if (!strcmp(command, "insert") && argc >= 3) {
-		open_device(&dev);
-		insert(&dev, argv[2], argv + 3);
-	} else if (*command && *command != '-' && !is_command(command)) {
-		open_device(&dev);
-		insert(&dev, command, argv + 2);
-	} else {
-		usage(stderr);
-		return 2;
-	}
-	if (fflush(stdout))
+	run(argc - 1, argv + 1);
+	if (fflush(stdout) || ferror(stdout))
 		die("cannot write: %s", strerror(errno));
-	return 0;
+	return status;
 }

@@ -14,6 +14,8 @@ from ..outer import TROUBLE
 SHELLS = re.compile(rb"#!.*\b(sh|bash)\b")
 TAP = re.compile(r"^(not ok|ok)\b(.*)$", re.MULTILINE)
 GLIB = re.compile(r"^/\S+: +.*\b(OK|SKIP)\b", re.MULTILINE)	# when not in TAP
+RULES = "usr/lib/udev/rules.d/90-guarded-modules.rules"
+SERVICE = "usr/lib/systemd/system/gm-load.service"
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped", re.MULTILINE)
 
 
@@ -129,6 +131,44 @@ def tools_unit(bench):
     run_suite(bench, ["make", "--no-print-directory", "-C", "tools",
                       f"O={config.built('tools')}", "check"],
               QEMU=config.qemu, IMAGES=config.built("images"), KEYS=config.built("keys"))
+
+
+@case
+def guest_unit(bench):
+    run_suite(bench, ["make", "--no-print-directory", "-C", "guest",
+                      f"O={bench.config.built('guest')}", "check"])
+
+
+@case
+def guest_install(bench):
+    """Everything is where a guest looks for it, and says where gm-load is."""
+    root = bench.file("root")
+    subprocess.run(["make", "-s", "install-guest", f"DESTDIR={root}", "PREFIX=/usr"], cwd=TOP,
+                   check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    files = sorted(os.path.relpath(os.path.join(top, name), root)
+                   for top, _, names in os.walk(root) for name in names)
+    expect_equal("installed", files, ["usr/bin/gm-load", SERVICE, RULES,
+                                      "usr/share/man/man8/gm-load.8"])
+    for path, line in ((RULES, 'RUN+="/usr/bin/gm-load sync"'),
+                       (SERVICE, "ExecStart=/usr/bin/gm-load sync")):
+        with open(os.path.join(root, path), encoding="utf-8") as stream:
+            text = stream.read()
+        expect(line in text, f"{path} has no {line}")
+        expect("@" not in text, f"{path} has words that were not replaced")
+    with open(os.path.join(TOP, "guest", "include", "gm_device.h"), encoding="utf-8") as stream:
+        ids = re.findall(r"GM_PCI_(?:VENDOR|DEVICE)_ID\s+(0x[0-9a-f]+)", stream.read())
+    with open(os.path.join(root, RULES), encoding="utf-8") as stream:
+        expect_equal("IDs in the rule", re.findall(r'ATTR\{\w+\}!="(\w+)"', stream.read()), ids)
+    # systemd looks for the program, which is not installed on this machine.
+    unit = bench.file("gm-load.service")
+    with open(os.path.join(root, SERVICE), encoding="utf-8") as stream:
+        text = stream.read().replace("/usr/bin/gm-load", f"{root}/usr/bin/gm-load")
+    with open(unit, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
+                           unit], check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    expect_equal("systemd-analyze verify", (done.returncode, done.stdout.decode()), (0, ""))
 
 
 @case
