@@ -2,7 +2,9 @@
 """Writes an initramfs (cpio "newc"). Needs no root: it is only bytes."""
 
 import os
+import re
 import stat
+import subprocess
 
 
 class Archive:
@@ -33,6 +35,22 @@ class Archive:
     def copy(self, name, path, mode=0o755):
         with open(path, "rb") as stream:
             self.file(name, stream.read(), mode)
+
+    def program(self, path):
+        """One of this machine's, with the libraries that it is linked with."""
+        told = subprocess.run(["ldd", path], stdout=subprocess.PIPE, check=True).stdout.decode()
+        for name in [path, *re.findall(r"(/\S+) \(0x", told)]:
+            if name not in self.names:
+                self.names.add(name)
+                self.copy(name.lstrip("/"), name)
+
+    def tree(self, folder):
+        """All that is in a folder, under the same names."""
+        for top, _, names in os.walk(folder):
+            for name in sorted(names):
+                path = os.path.join(top, name)
+                self.copy(os.path.relpath(path, folder), path,
+                          stat.S_IMODE(os.stat(path).st_mode))
 
     def link(self, name, target):
         self.folder(os.path.dirname(name))

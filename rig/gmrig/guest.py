@@ -4,6 +4,7 @@
 import os
 import re
 import shlex
+import subprocess
 import time
 
 from . import cpio, kmod, loads
@@ -11,6 +12,7 @@ from .channel import Hmp, Patience, Qmp, RigError, Shell, tail
 from .config import TOP
 
 GUEST_MODULES = ("dummy", "pktgen")
+MODPROBED = ("dummy", "pktgen", "ip_gre")	# below /lib/modules, for modprobe
 TOOLS = os.path.join(TOP, "rig", "l2-bin")
 OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CPU:|"
                   r"unable to handle|invalid opcode|soft lockup|stall")
@@ -25,7 +27,7 @@ class Boot:
     """How a guest is started; tests that name the same one share it."""
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
-                 kexec=False, loads=False):
+                 kexec=False, loads=False, tools=False):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -33,6 +35,7 @@ class Boot:
         self.policy = policy
         self.kexec = kexec	# the guest has its kernel and initramfs, to start again
         self.loads = loads		# has the modules of loads.toml, and devices for them
+        self.tools = tools		# has the distribution's kmod and udev, not busybox alone
 
 
 class Guest:
@@ -70,6 +73,8 @@ class Guest:
                 archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
         for name in sorted(os.listdir(TOOLS)):
             archive.copy(f"bin/{name}", os.path.join(TOOLS, name))
+        if self.boot.tools:
+            self._tools(archive)
         path = os.path.join(self.outer.run, "l2-initramfs")
         archive.write(path)
         if self.boot.kexec:
@@ -82,6 +87,27 @@ class Guest:
             with open(path, "ab") as stream, open(path + "-kexec", "rb") as second:
                 stream.write(second.read())
         return path
+
+    def _tools(self, archive):
+        """kmod and udev, a folder of modules for them, and what install-guest installs."""
+        root = os.path.join(self.outer.run, "guest-root")
+        subprocess.run(["make", "-s", "install-guest", f"DESTDIR={root}", "PREFIX=/usr"],
+                       cwd=TOP, check=True, stdin=subprocess.DEVNULL)
+        archive.tree(root)
+        for path in ("/bin/kmod", "/usr/bin/udevadm"):
+            archive.program(path)
+        for name in ("modprobe", "depmod", "lsmod"):
+            archive.link(f"sbin/{name}", "/bin/kmod")
+        archive.link("lib/systemd/systemd-udevd", "/usr/bin/udevadm")
+        folder = f"lib/modules/{self.config.kernel_release}"
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            archive.copy(f"{folder}/{name}",
+                         os.path.join(self.config.kernel_modules, name), 0o644)
+        for name, data in self.modules.closure(MODPROBED):
+            path = os.path.relpath(self.modules.paths[name], self.config.kernel_modules)
+            archive.file(f"{folder}/{path.removesuffix('.xz')}", data)
+        archive.file("etc/passwd", b"root:x:0:0::/:/bin/sh\n")
+        archive.file("etc/group", b"root:x:0:\n")
 
     def _command(self):
         boot, config = self.boot, self.config

@@ -41,9 +41,9 @@ class Life:
         expect_equal("state", module["state"], "registered")
         return output
 
-    def load(self, params=""):
+    def load(self, params="", loader="gm-load"):
         """Load it with the guest's ordinary loader; wait for the seal."""
-        output = self.sh(f"gm-load {self.name} {params}".rstrip())
+        output = self.sh(f"{loader} {self.name} {params}".rstrip())
         event = self.guest.qmp.wait_event("GM_SEALED", 20)
         expect_equal("module of GM_SEALED", event["data"]["module"], self.name)
         module = self.module()
@@ -79,8 +79,8 @@ class Life:
             expect_equal(f"{enter} and {leave}", crossings[enter], crossings[leave])
         return crossings
 
-    def unload(self):
-        self.sh(f"rmmod {self.name}")
+    def unload(self, unloader="rmmod"):
+        self.sh(f"{unloader} {self.name}")
         event = self.guest.qmp.wait_event("GM_UNSEALED", 20)
         expect_equal("reason of GM_UNSEALED", event["data"]["reason"], "guest")
         module = self.module()

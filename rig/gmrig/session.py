@@ -16,6 +16,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("guarded-stop", policy="stop"),
     Boot("guarded-quarantine", policy="quarantine"),
     Boot("guarded-kexec", memory=512, kexec=True),
+    Boot("guarded-tools", memory=512, tools=True),
     Boot("plain", device=False),
     Boot("loads", memory=512, loads=True),
 )}

@@ -11,7 +11,8 @@ from typing import Callable
 from .cases import loads, raw
 from .config import ConfigError
 
-CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input")
+CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
+         "guest")
 FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops"}
 
 
