@@ -94,7 +94,7 @@ class Guest:
         subprocess.run(["make", "-s", "install-guest", f"DESTDIR={root}", "PREFIX=/usr"],
                        cwd=TOP, check=True, stdin=subprocess.DEVNULL)
         archive.tree(root)
-        for path in ("/bin/kmod", "/usr/bin/udevadm"):
+        for path in ("/bin/kmod", "/usr/bin/udevadm", "/usr/bin/flock"):
             archive.program(path)
         for name in ("modprobe", "depmod", "lsmod"):
             archive.link(f"sbin/{name}", "/bin/kmod")

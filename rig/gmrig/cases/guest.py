@@ -141,7 +141,7 @@ def guest_sync_changes(bench):
 @case
 def guest_sync_race(bench):
     """Two gm-loads, each of an image of its own, while the host moves both about:
-    neither ever sees a part of the other's."""
+    neither ever sees a part of the other's, and one waits for the other."""
     qmp = bench.guest.qmp
     lives = [Life(bench.guest, name) for name in (MODULE, "gm_stray", "gm_parts")]
     for life in lives:
@@ -151,6 +151,11 @@ def guest_sync_race(bench):
         with open(life.image, "rb") as stream:
             size = len(stream.read())
         bench.l2(f"[ $(stat -c %s /tmp/{life.name}.want) = {size} ]")
+    bench.l2("rm -f /tmp/locked /tmp/free; slot=$(dirname $(grep -l 0x676d "
+             "/sys/bus/pci/devices/*/device)); "
+             "( /usr/bin/flock 9; touch /tmp/locked; sleep 2; touch /tmp/free ) 9<$slot/resource0 & "
+             "while [ ! -e /tmp/locked ]; do sleep 0.1; done; "
+             "gm-load list && [ -e /tmp/free ] && rm /tmp/locked /tmp/free")
     bench.l2("rm -f /tmp/stop; for name in gm_stray gm_parts; do ( n=0; "
              "while [ ! -e /tmp/stop ]; do "
              "gm-load fetch $name /tmp/$name.got >/dev/null && "
