@@ -27,7 +27,7 @@ class Boot:
     """How a guest is started; tests that name the same one share it."""
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
-                 kexec=False, loads=False, tools=False):
+                 kexec=False, loads=False, tools=False, slot=False):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -35,24 +35,26 @@ class Boot:
         self.policy = policy
         self.kexec = kexec	# the guest has its kernel and initramfs, to start again
         self.loads = loads		# has the modules of loads.toml, and devices for them
+        self.slot = slot		# the device is in a slot that can be switched off
         self.tools = tools		# has the distribution's kmod and udev, not busybox alone
 
 
 class Guest:
-    def __init__(self, outer, boot):
+    def __init__(self, outer, boot, which="l2"):
         self.outer = outer
         self.config = outer.config
         self.boot = boot
+        self.which = which		# of the two sets of channels
         channels = outer.channels
-        self.console = channels["l2-console"]
-        self.shell = Shell(channels["l2-shell"])
-        self.hmp = Hmp(channels["l2-hmp"])
-        self.qmp = Qmp(channels["l2-qmp"])
+        self.console = channels[f"{which}-console"]
+        self.shell = Shell(channels[f"{which}-shell"])
+        self.hmp = Hmp(channels[f"{which}-hmp"])
+        self.qmp = Qmp(channels[f"{which}-qmp"])
         self.keyring = os.path.join(outer.run, "keyring.pem")
-        self.console_path = os.path.join(outer.run, "l2-console.log")
-        self.pid_path = os.path.join(outer.run, "l2-pid")
-        self.exit_path = os.path.join(outer.run, "l2-exit")
-        self.log_path = os.path.join(outer.run, "l2-qemu.log")
+        self.console_path = os.path.join(outer.run, f"{which}-console.log")
+        self.pid_path = os.path.join(outer.run, f"{which}-pid")
+        self.exit_path = os.path.join(outer.run, f"{which}-exit")
+        self.log_path = os.path.join(outer.run, f"{which}-qemu.log")
         self.modules = kmod.Modules(self.config.kernel_modules)
         self.seen = 0
         self.running = False
@@ -75,7 +77,7 @@ class Guest:
             archive.copy(f"bin/{name}", os.path.join(TOOLS, name))
         if self.boot.tools:
             self._tools(archive)
-        path = os.path.join(self.outer.run, "l2-initramfs")
+        path = os.path.join(self.outer.run, f"{self.which}-initramfs")
         archive.write(path)
         if self.boot.kexec:
             # The kernel unpacks one archive after the other.
@@ -121,15 +123,18 @@ class Guest:
                               f"{round(RCU_STALL * Patience.factor)}"]
         for folder in config.qemu_data:
             command += ["-L", folder]
-        for name in ("l2-console", "l2-shell", "l2-hmp", "l2-qmp"):
-            command += ["-chardev", f"pipe,id={name},path=/dev/gm-{name}"]
-        command += ["-serial", "chardev:l2-console", "-serial", "chardev:l2-shell",
-                    "-mon", "chardev=l2-hmp,mode=readline",
-                    "-mon", "chardev=l2-qmp,mode=control"]
+        for name in ("console", "shell", "hmp", "qmp"):
+            command += ["-chardev", f"pipe,id={name},path=/dev/gm-{self.which}-{name}"]
+        command += ["-serial", "chardev:console", "-serial", "chardev:shell",
+                    "-mon", "chardev=hmp,mode=readline", "-mon", "chardev=qmp,mode=control"]
         if boot.device:
             accel += ",guarded-modules=on"
+            if boot.slot:
+                command += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+                            "-device", "pcie-root-port,id=gm-slot,chassis=1,slot=1"]
             command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
-                                   f"violation-policy={boot.policy}",
+                                   f"violation-policy={boot.policy}"
+                                   f"{',bus=gm-slot' if boot.slot else ''}",
                         # To be granted, and to try DMA on that.
                         "-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
         if boot.loads:

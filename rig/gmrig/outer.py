@@ -12,7 +12,8 @@ from . import accel, cpio, elf, kmod
 from .channel import Channel, Hmp, RigError, Shell, tail
 
 PR_SET_PDEATHSIG = 1
-PORTS = ("l1-shell", "l2-console", "l2-shell", "l2-hmp", "l2-qmp")
+PORTS = ("l1-shell", *(f"{guest}-{name}" for guest in ("l2", "other")
+                       for name in ("console", "shell", "hmp", "qmp")))
 L1_MODULES = ("9p", "9pnet_virtio", "irqbypass", "ccp")
 
 # What must never appear on a host's console, whatever a guest does.

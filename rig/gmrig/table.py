@@ -12,7 +12,7 @@ from .cases import loads, raw
 from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
-         "guest")
+         "guest", "lifecycle")
 FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops"}
 
 
