@@ -25,6 +25,7 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
+#include "exec/ioport.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_bridge.h"
 #include "hw/pci/pci_device.h"
@@ -39,7 +40,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(GmMmio, GM_PRIVILEGE_MMIO)
 
 typedef struct GmBar {
     MemoryRegion *real;
-    AddressSpace *as;           /* of the module's accesses */
+    AddressSpace *as;           /* of the module's accesses: */
+    MemoryRegion root;          /* with an alias for the real one, at zero */
+    MemoryRegion alias;
     MemoryRegion hidden;        /* in place of the real one, with: */
     MemoryRegion msix_table;
     MemoryRegion msix_pba;
@@ -267,6 +270,15 @@ static void gm_mmio_init_bar(GmMmio *m, int i)
     GmBar *bar = &m->bars[i];
 
     bar->real = r->memory;
+    /*
+     * A region is drawn where it was put last, even if it is a root: hence one
+     * of our own, and one that is more than an alias, which would be its root.
+     */
+    memory_region_init_io(&bar->root, OBJECT(m), &unassigned_io_ops, NULL,
+                          "gm-bar", r->size);
+    memory_region_init_alias(&bar->alias, OBJECT(m), "gm-bar-alias", bar->real,
+                             0, r->size);
+    memory_region_add_subregion(&bar->root, 0, &bar->alias);
     gm_hidden_init(&bar->hidden, GM_PRIVILEGE(m), "gm-hidden-bar", r->size);
     if (msix_present(m->pdev)) {
         gm_mmio_show_msix(m, i, &bar->msix_table, "gm-msix-table",
@@ -385,7 +397,7 @@ static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
                                                     pdev->qdev.id, i);
 
             bar->as = g_new0(AddressSpace, 1);
-            address_space_init(bar->as, bar->real, name);
+            address_space_init(bar->as, &bar->root, name);
         }
     }
     error_setg(&m->unplug_blocker, "device '%s' has been granted to the guarded "
