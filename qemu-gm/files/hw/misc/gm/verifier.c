@@ -5,8 +5,8 @@
  * is proven by `gmcc verify', which the device runs if it is told where it is. It
  * gets the bytes that QEMU has read, not the file, which may change.
  *
- * A thread of the pool waits for it: the monitors poll QEMU's own event loop alone
- * while a command of theirs is not done.
+ * A thread of the pool waits for it: those who have the main loop wait, for an
+ * object say, poll QEMU's own event loop alone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -17,8 +17,8 @@ void gm_verifier_init(unsigned seconds);
 
 /*
  * Does `@program verify' accept the @size bytes at @image? They must stay until
- * this returns, in these seconds at most. The guest runs meanwhile if the command came
- * by QMP; a human monitor holds QEMU's main loop.
+ * this returns, in these seconds at most. All else goes on meanwhile, unless the
+ * caller has QEMU's main loop wait.
  */
 bool coroutine_fn gm_verify(const char *program, const uint8_t *image,
                             size_t size, Error **errp);
