@@ -20,6 +20,9 @@ OOPS = re.compile(r"Oops|BUG: |general protection fault|Kernel panic|WARNING: CP
 COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
                 "random.trust_cpu=on cryptomgr.notests audit=0")
 RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
+# Devices to be granted, and to try DMA on what is.
+EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
+QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
@@ -27,7 +30,7 @@ class Boot:
     """How a guest is started; tests that name the same one share it."""
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
-                 kexec=False, loads=False, tools=False, slot=False):
+                 kexec=False, loads=False, tools=False, slot=False, launcher=False):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -37,6 +40,7 @@ class Boot:
         self.loads = loads		# has the modules of loads.toml, and devices for them
         self.slot = slot		# the device is in a slot that can be switched off
         self.tools = tools		# has the distribution's kmod and udev, not busybox alone
+        self.launcher = launcher	# is started by gm-run
 
 
 class Guest:
@@ -113,20 +117,22 @@ class Guest:
 
     def _command(self):
         boot, config = self.boot, self.config
+        append = (f"{COMMAND_LINE} rcupdate.rcu_cpu_stall_timeout="
+                  f"{round(RCU_STALL * Patience.factor)}")
+        if boot.launcher:
+            return [config.built("tools", "gm-run"), "--no-console", "--qemu", config.qemu,
+                    "--cpus", str(boot.cpus), "--memory", f"{boot.memory}M",
+                    "--kernel", config.kernel_image, "--initrd", self._initramfs(),
+                    "--append", append, "--keyring", self.keyring, "--policy", boot.policy,
+                    "--verifier", config.built("gmcc", "gmcc"), "--qmp", QMP_SOCKET,
+                    "--", "-no-reboot", *self._data(), *self._channels(), *EDUS]
         accel = "kvm"
         command = [config.qemu, "-machine", "q35",
                    "-cpu", "host,svm=off,vmx=off", "-smp", str(boot.cpus),
                    "-m", str(boot.memory), "-nodefaults", "-display", "none",
                    "-no-reboot", "-kernel", config.kernel_image,
-                   "-initrd", self._initramfs(),
-                   "-append", f"{COMMAND_LINE} rcupdate.rcu_cpu_stall_timeout="
-                              f"{round(RCU_STALL * Patience.factor)}"]
-        for folder in config.qemu_data:
-            command += ["-L", folder]
-        for name in ("console", "shell", "hmp", "qmp"):
-            command += ["-chardev", f"pipe,id={name},path=/dev/gm-{self.which}-{name}"]
-        command += ["-serial", "chardev:console", "-serial", "chardev:shell",
-                    "-mon", "chardev=hmp,mode=readline", "-mon", "chardev=qmp,mode=control"]
+                   "-initrd", self._initramfs(), "-append", append,
+                   *self._data(), *self._channels()]
         if boot.device:
             accel += ",guarded-modules=on"
             if boot.slot:
@@ -134,12 +140,19 @@ class Guest:
                             "-device", "pcie-root-port,id=gm-slot,chassis=1,slot=1"]
             command += ["-device", f"guarded-modules,id=gm0,keyring={self.keyring},"
                                    f"violation-policy={boot.policy}"
-                                   f"{',bus=gm-slot' if boot.slot else ''}",
-                        # To be granted, and to try DMA on that.
-                        "-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
+                                   f"{',bus=gm-slot' if boot.slot else ''}", *EDUS]
         if boot.loads:
             command += self._devices()
         return command + ["-accel", accel]
+
+    def _data(self):
+        return [word for folder in self.config.qemu_data for word in ("-L", folder)]
+
+    def _channels(self):
+        return [*(word for name in ("console", "shell", "hmp", "qmp") for word in
+                  ("-chardev", f"pipe,id={name},path=/dev/gm-{self.which}-{name}")),
+                "-serial", "chardev:console", "-serial", "chardev:shell",
+                "-mon", "chardev=hmp,mode=readline", "-mon", "chardev=qmp,mode=control"]
 
     @staticmethod
     def _cards():

@@ -18,6 +18,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("guarded-kexec", memory=512, kexec=True),
     Boot("guarded-tools", memory=512, tools=True),
     Boot("guarded-slot", slot=True),
+    Boot("launched", launcher=True),
     Boot("plain", device=False),
     Boot("loads", memory=512, loads=True),
 )}

@@ -139,7 +139,8 @@ char **qemu_command(const struct options *o, const char *qmp)
 		add_pair(&l, "-append", o->append);
 	if (o->disk)
 		add_disk(&l, o);
-	add_pair(&l, "-serial", o->console ? "mon:stdio" : "null");
+	if (o->console)
+		add_pair(&l, "-serial", "mon:stdio");
 	add_monitor(&l, "gm-qmp", qmp, "");
 	add_monitor(&l, "gm-events", qmp, "-events");
 	for (i = 0; i < o->nr_devices; i++) {

@@ -102,7 +102,6 @@ status=$? name="dry run: a disk" out=$(grep -A1 -e -blockdev -e virtio -e -seria
 	grep -v -e '^-')
 text='{"driver":"qcow2","node-name":"gm-disk","file":{"driver":"file","filename":"a,b.qcow2"}}
 {"driver":"virtio-blk-pci","drive":"gm-disk"}
-null
 {"driver":"guarded-modules","keyring":"k","verifier":"/bin/true"}'
 judge
 check "dry run: a block device" sh -c "'$gm_run' --dry-run --keyring k --disk /dev/vg/d,format=raw | \
