@@ -65,21 +65,24 @@ guests of gm-run are not known. Name QEMU's monitor with --qmp PATH or \$GM_QMP"
 hold() {
 	mkdir -p "$tmp/runtime/gm-run/$1"
 	flock "$tmp/runtime/gm-run/$1/lock" sleep 60 &
+	held=$!
+	for _ in $(seq 200); do
+		flock -n "$tmp/runtime/gm-run/$1/lock" true || break
+		sleep 0.1
+	done
 }
 mkdir -p "$tmp/runtime/gm-run/stale"
 : >"$tmp/runtime/gm-run/stale/lock"
 hold one
-one=$!
+one=$held
 serve normal
 ln -s "$sock" "$tmp/runtime/gm-run/one/qmp"
 unset GM_QMP
-sleep 0.3
 check "the only guest that runs, beside a stale one" "$gmctl" list
 says "a guest that does not run" 3 "gmctl: no guest \`stale' of gm-run runs (looked in \
 @/runtime/gm-run)" "$gmctl" list --name stale
 hold two
-two=$!
-sleep 0.3
+two=$held
 "$gmctl" list >"$tmp/out" 2>&1
 status=$?
 name="several guests: one must be chosen" want=3

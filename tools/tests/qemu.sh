@@ -19,6 +19,15 @@ real_ends() {
 	unset GM_QMP
 }
 
+# Events of the real QEMU, once the monitor is theirs.
+follow() {
+	"$gmctl" events >"$tmp/out" 2>&1 &
+	follower=$!
+	for _ in $(seq 60); do
+		"$gmctl" list --timeout 1 >/dev/null 2>&1 || break
+	done
+}
+
 if [ -z "$QEMU" ] || [ ! -x "$QEMU" ] || [ ! -f "$IMAGES/dummy.gm.ko" ]; then
 	skip "all with the real QEMU" "QEMU or dummy.gm.ko is not built: make qemu images"
 else
@@ -53,9 +62,7 @@ assert module[\"file\"] == sys.argv[1], module' '$image'"
 	says "real QEMU: unregister what is not there" 1 "gmctl: QEMU refuses gm-unregister: no module 'dummy' \
 is registered
 gmctl list shows those that are." "$gmctl" unregister dummy
-	"$gmctl" events >"$tmp/out" 2>&1 &
-	follower=$!
-	sleep 0.5
+	follow
 	says "real QEMU: its monitor is in use" 3 "gmctl: @/real: no answer within 1 s; does another program \
 use this monitor? It serves one at a time" "$gmctl" list --timeout 1
 	kill -INT "$follower"
@@ -90,9 +97,7 @@ grep -q '^gmctl: QEMU refuses gm-register: .*maybe'"
 	says "real QEMU that hangs" 3 "gmctl: @/real: no answer within 1 s; does another program use this \
 monitor? It serves one at a time" "$gmctl" list --timeout 1
 	kill -CONT "$qemu"
-	"$gmctl" events >"$tmp/out" 2>&1 &
-	follower=$!
-	sleep 0.5
+	follow
 	real_ends
 	wait "$follower"
 	status=$? name="real QEMU: events end with it" want=3 out=$(sed "s|$tmp|@|g" "$tmp/out")

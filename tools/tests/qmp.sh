@@ -130,7 +130,8 @@ says "names drive no terminal" 0 'du\x1b]0;x\x07mmy  sealed        2/32         
 serve events
 "$gmctl" events >"$tmp/out" 2>&1 &
 follower=$!
-"$gmctl" events --qmp "$sock" --timeout 1 >"$tmp/second" 2>&1
+await_lines "$tmp/out" 3
+timeout 60 "$gmctl" events --qmp "$sock" --timeout 1 >"$tmp/second" 2>&1
 second=$?
 kill -INT "$follower"
 wait "$follower"
@@ -147,7 +148,7 @@ time"
 judge
 "$gmctl" events --json >"$tmp/out" 2>&1 &
 follower=$!
-sleep 1
+await_lines "$tmp/out" 3
 kill "$server"
 wait "$follower"
 status=$? server='' want=3 name="events end when QEMU does"
@@ -165,9 +166,9 @@ rm -f "$serve_events"
 "$here/fake_qmp.py" "$serve_events" "$tmp/log" "$tmp/mode" &
 extra=$!
 await "$serve_events"
-"$gmctl" events --qmp "$tmp/with" >/dev/null 2>&1 &
+"$gmctl" events --qmp "$tmp/with" >"$tmp/out" 2>&1 &
 follower=$!
-sleep 0.5
+await_lines "$tmp/out" 3
 check "events leave the monitor free where there is one for them" \
 	"$gmctl" list --qmp "$tmp/with" --timeout 5
 kill "$follower" "$extra"

@@ -5,10 +5,7 @@
 serve count
 timeout 30 "$gmctl" top --json --interval 0.2 >"$tmp/top" 2>"$tmp/err" &
 top=$!
-for _ in $(seq 100); do
-	[ "$(wc -l <"$tmp/top")" -lt 5 ] || break
-	sleep 0.1
-done
+await_lines "$tmp/top" 5
 kill -INT "$top"
 wait "$top"
 status=$? name="top --json ends with SIGINT" want=0 out=$(cat "$tmp/err") text=""
