@@ -98,7 +98,7 @@ user
 4 G"
 judge
 dry --disk 'a,,b.qcow2' --keyring k --no-console --verifier /bin/true
-status=$? name="dry run: a disk" out=$(grep -A1 -e -blockdev -e virtio -e -serial -e '"guarded' "$tmp/words" | \
+status=$? name="dry run: a disk" out=$(grep -A1 -e -blockdev -e virtio -e serial -e '"guarded' "$tmp/words" | \
 	grep -v -e '^-')
 text='{"driver":"qcow2","node-name":"gm-disk","file":{"driver":"file","filename":"a,b.qcow2"}}
 {"driver":"virtio-blk-pci","drive":"gm-disk"}
