@@ -8,6 +8,7 @@ used again.
 """
 
 import contextlib
+import subprocess
 import signal
 import sys
 import time
@@ -82,7 +83,7 @@ class Runner:
                 case.function(bench)
         except Skip as skip:
             skipped = str(skip)
-        except (Failed, RigError, QmpError) as error:
+        except (Failed, RigError, QmpError, OSError, subprocess.CalledProcessError) as error:
             reason = f"{type(error).__name__}: {error}"
         with contextlib.suppress(RigError):
             reason = "\n".join(filter(None, (reason, self.aftermath(case))))

@@ -128,8 +128,17 @@ def register_unverified(bench):
     honest, wrong = bench.file("victim.gm.ko"), os.path.join(folder, "undecodable.ko")
     subprocess.run(["gcc", "-c", "-o", bench.file("victim.ko"), source], check=True)
     subprocess.run([gmcc, "guard", "-q", "-o", honest, bench.file("victim.ko")], check=True)
-    subprocess.run([os.path.join(tests, "mkwrong"), honest, folder], check=True,
-                   stdout=subprocess.DEVNULL)
+    asking = bench.file("asks.s")
+    with open(source, encoding="utf-8") as stream:
+        text = stream.read() + '\t.section .gm.hostinfo, "a"\n\t.p2align 12\n\t.zero 4096\n'
+    with open(asking, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    subprocess.run(["gcc", "-c", "-o", bench.file("asks.ko"), asking], check=True)
+    subprocess.run([gmcc, "guard", "-q", "--privilege", "hostinfo", "--privilege", "msr=0x35",
+                    "--privilege", "pio=0x60-0x64", "-o", bench.file("asks.gm.ko"),
+                    bench.file("asks.ko")], check=True)
+    subprocess.run([os.path.join(tests, "mkwrong"), honest, bench.file("asks.gm.ko"), folder],
+                   check=True, stdout=subprocess.DEVNULL)
     for image in (honest, wrong):
         subprocess.run([gmcc, "sign", "--key", f"{keys}/signer.key", "--cert",
                         f"{keys}/signer.crt", "-o", image + ".signed", image], check=True)
