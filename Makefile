@@ -38,6 +38,7 @@ help:
 	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
 	@echo 'check-loads-6.1  the same in a guest of Linux 6.1, Debian 12'"'"'s own'
 	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
+	@echo 'check-qemu       QEMU'"'"'s side: unit tests, its qtests, the monitor, grants, a fuzz of FUZZ_SECONDS'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
@@ -63,7 +64,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check check-attacks check-loads check-loads-6.1 bench-idle-cost bench-crossing: deps
+demo check check-attacks check-loads check-loads-6.1 check-qemu bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -80,6 +81,11 @@ kvm-gm kvm-stock: configured
 qemu: configured
 	rig/fetch-qemu
 	rig/build-qemu
+
+# Our tests in QEMU's build, and those of its own that ours could break.
+qemu-tests: configured
+	rig/fetch-qemu
+	rig/build-qemu --tests
 
 gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc all
@@ -131,6 +137,9 @@ run-check-loads: kvm-gm qemu guest load-images raw-attacks
 
 run-check-loads-6.1: kvm-gm qemu guest load-images-6.1 raw-attacks
 	$(RIG) test --guest-kernel 6.1 loads
+
+run-check-qemu: kvm-gm kvm-stock qemu-tests gmcc guest images raw-attacks
+	$(RIG) test qemu bad-input grants lifecycle guest
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
@@ -204,5 +213,5 @@ cache-clean:
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc tools guest images load-images raw-attacks run-demo run-check \
-	run-check-attacks check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
+	run-check-attacks check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-guest clean distclean cache-clean

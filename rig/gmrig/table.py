@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of test cases: rig/tests.toml, with the code behind each row, and the
-raw attacks and the modules to load, whose tables are their own."""
+raw attacks, the modules to load and QEMU's own tests, whose tables are their own."""
 
 import importlib
 import os
@@ -8,12 +8,12 @@ import tomllib
 from dataclasses import dataclass
 from typing import Callable
 
-from .cases import loads, raw
+from .cases import loads, qemu, raw
 from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
-         "guest", "lifecycle")
-FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops"}
+         "guest", "lifecycle", "qemu")
+FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops", "extra"}
 
 
 @dataclass
@@ -50,7 +50,8 @@ def load():
         cases.append(Case(function=function, **row))
     if functions:
         raise ConfigError(f"cases without a row in tests.toml: {', '.join(functions)}")
-    return cases + [Case(**row) for rows in (raw.rows(), loads.rows()) for row in rows]
+    return cases + [Case(**row) for rows in (raw.rows(), loads.rows(), qemu.rows())
+                    for row in rows]
 
 
 def select(cases, names):

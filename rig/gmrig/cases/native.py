@@ -10,38 +10,11 @@ from ..case import Failed, case, expect, expect_equal
 from ..channel import tail
 from ..config import TOP, ConfigError
 from ..outer import TROUBLE
+from ..suite import run_suite
 
 SHELLS = re.compile(rb"#!.*\b(sh|bash)\b")
-TAP = re.compile(r"^(not ok|ok)\b(.*)$", re.MULTILINE)
-GLIB = re.compile(r"^/\S+: +.*\b(OK|SKIP)\b", re.MULTILINE)	# when not in TAP
 RULES = "usr/lib/udev/rules.d/90-guarded-modules.rules"
 SERVICE = "usr/lib/systemd/system/gm-load.service"
-SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped", re.MULTILINE)
-
-
-def run_suite(bench, command, **environment):
-    """Run a suite and take over its counts: TAP lines, or its closing line."""
-    done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                          env={**os.environ, **environment})
-    text = done.stdout.decode(errors="replace")
-    summary = SUMMARY.findall(text)
-    lines = TAP.findall(text) or [
-        ("ok", " # SKIP" if verdict == "SKIP" else "") for verdict in GLIB.findall(text)]
-    if summary:
-        bench.passed, bench.failed, bench.skipped = map(int, summary[-1])
-    elif lines:
-        bench.failed = sum(verdict == "not ok" for verdict, _ in lines)
-        bench.skipped = sum(verdict == "ok" and "# SKIP" in rest for verdict, rest in lines)
-        bench.passed = len(lines) - bench.failed - bench.skipped
-    for reason in re.findall(r"# SKIP\S* *(.*)", text):
-        bench.note(f"skipped in the suite: {reason}")
-    if done.returncode or bench.failed:
-        wrong = re.findall(r"^not ok.*\n(?:#.*\n)*", text, re.MULTILINE)
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n"
-                     + tail("".join(wrong) + text[-1000:], 60))
-    if summary or lines:
-        bench.note(f"{bench.passed} passed, {bench.skipped} skipped in the suite")
 
 
 @case
@@ -122,7 +95,8 @@ def qemu_unit(bench):
 
 @case
 def qemu_qtest(bench):
-    run_suite(bench, ["qemu-gm/tests/qtest", bench.config.built("qemu"), "--tap", "-k"])
+    run_suite(bench, ["qemu-gm/tests/qtest", bench.config.built("qemu"), "gm-test",
+                      "--tap", "-k"])
 
 
 @case
