@@ -78,14 +78,18 @@ def register_twice(bench):
     expect_equal("state of the first", life.module()["state"], "registered")
 
 
-def qemu_without_kvm(bench, *options, before=None, keyring=None):
-    """A QEMU that runs no guest, with a QMP monitor on its standard streams."""
+def command_without_kvm(bench, *options, keyring=None):
+    """The command line of a QEMU that runs no guest, but has the device."""
     config = bench.config
     keyring = keyring or config.built("keys", "keyring.pem")
-    command = [config.qemu, "-machine", "q35", "-accel", "qtest", "-nodefaults", "-display",
-               "none", "-device", ",".join((f"guarded-modules,keyring={keyring}", *options)),
-               "-qmp", "stdio", *(word for folder in config.qemu_data
-                                  for word in ("-L", folder))]
+    return [config.qemu, "-machine", "q35", "-accel", "qtest", "-nodefaults", "-display",
+            "none", *(word for folder in config.qemu_data for word in ("-L", folder)),
+            "-device", ",".join((f"guarded-modules,keyring={keyring}", *options))]
+
+
+def qemu_without_kvm(bench, *options, before=None, keyring=None):
+    """Such a QEMU, with a QMP monitor on its standard streams."""
+    command = [*command_without_kvm(bench, *options, keyring=keyring), "-qmp", "stdio"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, text=True, preexec_fn=before)
 
