@@ -8,8 +8,8 @@ used again.
 """
 
 import contextlib
-import subprocess
 import signal
+import subprocess
 import sys
 import time
 
