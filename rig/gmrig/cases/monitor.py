@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The human monitor, used at a terminal by a person who types; what a log holds of
-it afterwards; and the command line. QEMU runs without KVM here: all but sealing works.
+"""The human monitor, used at a terminal by a person who types, and what the log holds
+of it afterwards. QEMU runs without KVM here: all but sealing works.
 
 A step of a session is what is typed and, exactly, what is on the screen then: the
 line of the prompt, what came below it, and the next prompt.
@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from ..case import case, expect, expect_equal
-from ..channel import Patience, tail
+from ..channel import Patience
 from ..terminal import Terminal
 from .bad_input import ask, command_without_kvm, qemu_without_kvm
 
@@ -29,20 +29,6 @@ NO_CROSSINGS = ("  crossings:  in-call 0, out-return 0, out-call 0, in-return 0,
 AUDIT = re.compile(r"guarded-modules: audit: (.*)")
 CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_U = "\x01", "\x03", "\x04", "\x05", "\x15"
 UP, DOWN = "\x1b[A", "\x1b[B"
-DESCRIPTIONS = {
-    "crl": "revocation lists, of every issuer in a signer's chain: file (PEM, DER) or "
-           "directory of such",
-    "image-window": "size of the largest image, a power of two from 4 KiB to 1 GiB "
-                    "(default: 4194304)",
-    "keyring": "trusted X.509 certificates, of signers or of those who issue theirs: file "
-               "(PEM, DER) or directory of such; mandatory",
-    "max-modules": "most modules registered at a time, 1 to 4096; 31 of them can be sealed "
-                   "(default: 64)",
-    "verifier": "gmcc's path: an image must pass 'gmcc verify', too",
-    "verifier-timeout": "seconds that it may take, 1 to 3600 (default: 60)",
-    "violation-policy": "what follows a violation: inject (#GP into the guest), stop (the VM) "
-                        "or quarantine (the module)",
-}
 
 
 def images(bench):
@@ -371,3 +357,101 @@ def monitor_verifier(bench):
     expect_equal("decisions", [line.split()[0] for line in audit(bench)],
                  ["registered", "unregistered"])
     bench.note(f"{answers} answers of the other monitor in 2 s")
+
+
+ODD = 'two\nlines \x1b[2J"quoted" \x7f \u00e9 \\'
+ODD_SAFE = r"two\x0alines \x1b[2J\x22quoted\x22 \x7f \xc3\xa9 " + "\\"
+
+
+class Log:
+    """What the decisions must look like: all of them, in order, one line each."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.lines = []
+
+    def decided(self, what, **fields):
+        self.lines.append(" ".join([what, *(f'{name}="{text}"' for name, text in fields.items())]))
+        self.check()
+
+    def refused(self, request, reason, **fields):
+        self.decided("refused", request=request, **fields, reason=reason)
+
+    def check(self):
+        expect_equal("decisions in the log", audit(self.bench), self.lines)
+
+
+def audit_by_program(decisions, control, probe):
+    """At QMP, with names that try to be more than a name."""
+    of_probe = {"module": "gm_probe", "id": probe, "file": ODD_SAFE, "signer": SIGNER}
+
+    control.ask("gm-register", file=ODD + "none")
+    decisions.refused("register", f"Could not open '{ODD_SAFE}none': No such file or directory",
+                 file=ODD_SAFE + "none")
+    control.ask("gm-register", file=ODD, grants=["mwait", "mmio=edu0"])
+    decisions.decided("registered", **of_probe, grants="mwait mmio=edu0")
+    control.ask("gm-register", file=ODD)
+    decisions.refused("register", f"module 'gm_probe' (id {probe[:12]}) is already registered, from "
+                 f"'{ODD_SAFE}'", file=ODD_SAFE)
+    control.ask("gm-register", fd="x\ny")
+    decisions.refused("register", r"File descriptor named 'x\x0ay' has not been found",
+                 file=r"fd:x\x0ay")
+    control.ask("gm-register")
+    decisions.refused("register", "exactly one of 'file' and 'fd' must be given")
+    control.ask("gm-grant", name="gm_probe", grants=["hostinfo", "msr=0x35"])
+    decisions.decided("granted", **of_probe, grants="hostinfo msr=0x35")
+    control.ask("gm-grant", name="gm_probe", grants=["pio=0x60", "root\n"])
+    decisions.refused("grant", r"there is no privilege 'root\x0a'; there are hostinfo, mmio, msr, "
+                 "mwait, pio", module="gm_probe", grants=r"pio=0x60 root\x0a")
+    control.ask("gm-revoke", name="gm_probe", grants=["mwait"])
+    decisions.decided("revoked", **of_probe, grants="mwait")
+    control.ask("gm-revoke", name="gm_probe", grants=["mwait"])
+    decisions.refused("revoke", "module 'gm_probe' has no 'mwait'; it has mmio=edu0, hostinfo, "
+                 "msr=0x35", module="gm_probe", grants="mwait")
+    control.ask("gm-unregister", name="\x1bname")
+    decisions.refused("unregister", r"no module '\x1bname' is registered", module=r"\x1bname")
+    control.ask("gm-unregister", name="gm_probe")
+    decisions.decided("unregistered", **of_probe)
+
+    # What is no request that could be decided, and what only asks.
+    for command, arguments in (("gm-grant", {"name": "gm_probe"}), ("gm-unregister", {}),
+                               ("gm-register", {"file": ODD, "policy": "forgive"})):
+        expect_equal("class of the error",
+                     control.ask(command, **arguments).get("error", {}).get("class"),
+                     "GenericError")
+    control.ask("query-gm")
+    decisions.check()
+
+
+def audit_by_person(decisions, s, dummy):
+    """At the terminal, which shows nothing of the log."""
+    of_dummy = {"module": "dummy", "id": dummy, "file": "dummy.gm.ko", "signer": SIGNER}
+    twice = (f"module 'dummy' (id {dummy[:12]}) is already registered, from 'dummy.gm.ko'")
+
+    s.enter(r'gm_register "no\nfile"', "Error: Could not open 'no",
+            "file': No such file or directory")
+    decisions.refused("register", r"Could not open 'no\x0afile': No such file or directory",
+                 file=r"no\x0afile")
+    s.enter("object_add guarded-module,id=m0,file=dummy.gm.ko")
+    decisions.decided("registered", **of_dummy)
+    s.enter("object_add guarded-module,id=m1,file=dummy.gm.ko,grants.0=mwait", f"Error: {twice}")
+    decisions.refused("register", twice, file="dummy.gm.ko", grants="mwait")
+    s.enter("object_del m0")
+    decisions.decided("unregistered", **of_dummy)
+    s.enter("info gm", *HEAD, "no modules registered", *END)
+
+
+@case
+def monitor_audit(bench):
+    """Each decision is one line of the log, whatever a file is named; nothing else is."""
+    folder, where = images(bench), f"{bench.session.run}/qmp"
+    shutil.copyfile(os.path.join(folder, "probe.gm.ko"), os.path.join(folder, ODD))
+    decisions = Log(bench)
+    with start(bench, cwd=folder, more=("-qmp", f"unix:{where},server=on,wait=off")) as terminal:
+        s, control = Session(terminal), Control(where)
+        audit_by_program(decisions, control, inspected(bench, "gm_probe.gm.ko")[1])
+        audit_by_person(decisions, s, inspected(bench, "dummy.gm.ko")[1])
+        s.quit()
+        control.close()
+    decisions.check()
+    bench.note(f"{len(decisions.lines)} decisions, {len(decisions.lines)} lines")
