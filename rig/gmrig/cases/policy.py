@@ -95,6 +95,24 @@ def policy_stop(bench):
     expect_equal("state", life.module()["state"], "sealed")
 
 
+@case
+def policy_of_module(bench):
+    """The device's own policy is inject; a module can be registered with another one."""
+    guest, image = bench.guest, bench.config.built("images", f"{MODULE}.gm.ko")
+    for arguments, policy, state in (({}, "inject", "sealed"),
+                                     ({"policy": "quarantine"}, "quarantine", "quarantined")):
+        guest.qmp.execute("gm-register", file=image, **arguments)
+        life, attacker = face_to_face(guest)
+        event = attack(bench, life, attacker)
+        expect_equal("kind, policy, address", (event["kind"], event["policy"], event["address"]),
+                     ("write", policy, life.text_address()))
+        expect_equal("policy and state", (life.module()["policy"], life.module()["state"]),
+                     (policy, state))
+        if state == "sealed":
+            life.unload()
+            guest.qmp.execute("gm-unregister", name=MODULE)
+
+
 def trace(bench, what):
     bench.l1(f"cd {TRACING} && echo 0 >tracing_on && echo >trace && "
              f"for e in {what}; do echo 1 >events/kvm/$e/enable; done && echo 1 >tracing_on")
