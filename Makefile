@@ -188,14 +188,17 @@ run-check-style: configured
 
 # --- install, clean -------------------------------------------------------
 
-install: all install-guest
+install: all install-built
+	[ -n '$(DESTDIR)' ] || depmod $(KERNEL_RELEASE)
+
+# The same, of what is built.
+install-built: install-guest
 	$(MAKE) -C gmcc O=$(B)/gmcc prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools O=$(B)/tools prefix=$(PREFIX) DESTDIR=$(DESTDIR) install
 	install -D -m 755 $(B)/qemu/qemu-system-x86_64 \
 		$(DESTDIR)$(PREFIX)/bin/qemu-system-x86_64-gm
 	install -D -m 644 -t $(DESTDIR)/lib/modules/$(KERNEL_RELEASE)/updates \
 		$(B)/kvm-modules/gm/*.ko
-	[ -n '$(DESTDIR)' ] || depmod $(KERNEL_RELEASE)
 
 # What belongs into a guest, whose file system DESTDIR may be.
 install-guest: configured
@@ -214,4 +217,4 @@ cache-clean:
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
-	run-bench-idle-cost run-bench-crossing quick mutants install install-guest clean distclean cache-clean
+	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean
