@@ -30,7 +30,8 @@ class Boot:
     """How a guest is started; tests that name the same one share it."""
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
-                 kexec=False, loads=False, tools=False, slot=False, launcher=False):
+                 kexec=False, loads=False, tools=False, slot=False, launcher=False,
+                 modprobed=MODPROBED):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -41,6 +42,7 @@ class Boot:
         self.slot = slot		# the device is in a slot that can be switched off
         self.tools = tools		# has the distribution's kmod and udev, not busybox alone
         self.launcher = launcher	# is started by gm-run
+        self.modprobed = modprobed	# and these modules for kmod
 
 
 class Guest:
@@ -109,7 +111,7 @@ class Guest:
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             archive.copy(f"{folder}/{name}",
                          os.path.join(self.config.kernel_modules, name), 0o644)
-        for name, data in self.modules.closure(MODPROBED):
+        for name, data in self.modules.closure(self.boot.modprobed):
             path = os.path.relpath(self.modules.paths[name], self.config.kernel_modules)
             archive.file(f"{folder}/{path.removesuffix('.xz')}", data)
         archive.file("etc/passwd", b"root:x:0:0::/:/bin/sh\n")
