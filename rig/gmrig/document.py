@@ -33,7 +33,7 @@ VARIES = tuple((re.compile(pattern), to) for pattern, to in (
     (r"\b(cpu-index|cpu|CPU)(:? )\d+", r"\1\2N"),
     (r"\+0x[0-9a-f]+", "+OFFSET"),
     (r"^(\d+ \S+) \d{4,}$", r"\1 BYTES"),		# gm-load list
-    (r" (\d+/\d+) +\d+ ", r" \1 CROSSINGS "),		# gmctl list
+    (r" \d+/(\d+) +\d+ ", r" N/\1 CROSSINGS "),		# gmctl list
     (r"^0x[0-9a-f]*[1-9a-f][0-9a-f]*$|^ *[0-9a-e][0-9a-f]$", "NEITHER ZERO NOR ONES"),
 ))
 

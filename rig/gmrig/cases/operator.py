@@ -35,7 +35,8 @@ modprobe overlay
 mkdir -p /run/operator && mount -t tmpfs tmpfs /run/operator
 cd /run/operator
 mkdir upper work root
-mount -t overlay -o lowerdir={installed}:/,upperdir=upper,workdir=work overlay root
+cp -a {installed}/. upper	# the folder itself is slow: nothing of it is cached
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
 ln -sf /proc/self/fd/0 /dev/stdin	# which udev would do
 for dir in proc sys dev run; do mount -o rbind /$dir root/$dir; done
 rm -rf root{folder} root{source}
