@@ -138,7 +138,7 @@ run-check-loads: kvm-gm qemu guest load-images raw-attacks
 run-check-loads-6.1: kvm-gm qemu guest load-images-6.1 raw-attacks
 	$(RIG) test --guest-kernel 6.1 loads
 
-run-check-qemu: kvm-gm kvm-stock qemu-tests gmcc guest images raw-attacks
+run-check-qemu: kvm-gm kvm-stock qemu-tests guest load-images raw-attacks
 	$(RIG) test qemu bad-input grants lifecycle guest
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu

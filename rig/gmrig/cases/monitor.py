@@ -85,6 +85,7 @@ class Session:
     def __init__(self, terminal):
         self.terminal = terminal
         self.step = terminal.step
+        self.line = ""			# what has been typed or completed, and not entered
 
     def enter(self, line, *rows, timeout=10):
         """Type a whole line."""
@@ -95,8 +96,6 @@ class Session:
         before = PROMPT + (self.line + keys).removesuffix("\t")
         self.step(keys, *((before, *choices) if choices else ()), PROMPT + line)
         self.line = line
-
-    line = ""
 
     def nothing(self, keys):
         """A TAB that must have no effect, not even a new prompt; '!' is there to see it."""
@@ -387,27 +386,27 @@ def audit_by_program(decisions, control, probe):
 
     control.ask("gm-register", file=ODD + "none")
     decisions.refused("register", f"Could not open '{ODD_SAFE}none': No such file or directory",
-                 file=ODD_SAFE + "none")
+                      file=ODD_SAFE + "none")
     control.ask("gm-register", file=ODD, grants=["mwait", "mmio=edu0"])
     decisions.decided("registered", **of_probe, grants="mwait mmio=edu0")
     control.ask("gm-register", file=ODD)
-    decisions.refused("register", f"module 'gm_probe' (id {probe[:12]}) is already registered, from "
-                 f"'{ODD_SAFE}'", file=ODD_SAFE)
+    decisions.refused("register", f"module 'gm_probe' (id {probe[:12]}) is already registered, "
+                      f"from '{ODD_SAFE}'", file=ODD_SAFE)
     control.ask("gm-register", fd="x\ny")
     decisions.refused("register", r"File descriptor named 'x\x0ay' has not been found",
-                 file=r"fd:x\x0ay")
+                      file=r"fd:x\x0ay")
     control.ask("gm-register")
     decisions.refused("register", "exactly one of 'file' and 'fd' must be given")
     control.ask("gm-grant", name="gm_probe", grants=["hostinfo", "msr=0x35"])
     decisions.decided("granted", **of_probe, grants="hostinfo msr=0x35")
     control.ask("gm-grant", name="gm_probe", grants=["pio=0x60", "root\n"])
     decisions.refused("grant", r"there is no privilege 'root\x0a'; there are hostinfo, mmio, msr, "
-                 "mwait, pio", module="gm_probe", grants=r"pio=0x60 root\x0a")
+                      "mwait, pio", module="gm_probe", grants=r"pio=0x60 root\x0a")
     control.ask("gm-revoke", name="gm_probe", grants=["mwait"])
     decisions.decided("revoked", **of_probe, grants="mwait")
     control.ask("gm-revoke", name="gm_probe", grants=["mwait"])
     decisions.refused("revoke", "module 'gm_probe' has no 'mwait'; it has mmio=edu0, hostinfo, "
-                 "msr=0x35", module="gm_probe", grants="mwait")
+                      "msr=0x35", module="gm_probe", grants="mwait")
     control.ask("gm-unregister", name="\x1bname")
     decisions.refused("unregister", r"no module '\x1bname' is registered", module=r"\x1bname")
     control.ask("gm-unregister", name="gm_probe")
@@ -431,7 +430,7 @@ def audit_by_person(decisions, s, dummy):
     s.enter(r'gm_register "no\nfile"', "Error: Could not open 'no",
             "file': No such file or directory")
     decisions.refused("register", r"Could not open 'no\x0afile': No such file or directory",
-                 file=r"no\x0afile")
+                      file=r"no\x0afile")
     s.enter("object_add guarded-module,id=m0,file=dummy.gm.ko")
     decisions.decided("registered", **of_dummy)
     s.enter("object_add guarded-module,id=m1,file=dummy.gm.ko,grants.0=mwait", f"Error: {twice}")
