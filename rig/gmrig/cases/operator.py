@@ -35,7 +35,7 @@ modprobe overlay
 mkdir -p /run/operator && mount -t tmpfs tmpfs /run/operator
 cd /run/operator
 mkdir upper work root
-cp -a {installed}/. upper	# the folder itself is slow: nothing of it is cached
+cp -a {installed}/. upper
 mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
 ln -sf /proc/self/fd/0 /dev/stdin	# which udev would do
 for dir in proc sys dev run; do mount -o rbind /$dir root/$dir; done
@@ -82,6 +82,10 @@ class Operator:
                         "PREFIX=/usr/local"], cwd=TOP, check=True, stdin=subprocess.DEVNULL)
         # What modprobe finds is the rig's business: its KVM is loaded already.
         shutil.rmtree(os.path.join(installed, "lib"))
+        # Large, and this folder is slow for L1: nothing of it is cached.
+        qemu = os.path.join(installed, "usr/local/bin/qemu-system-x86_64-gm")
+        os.unlink(qemu)
+        os.symlink(self.bench.config.qemu, qemu)
         self.bench.l1(MOUNT.format(installed=installed, folder=FOLDER, source=SOURCE,
                                    guest=GUEST, build=self.bench.config.build), 60)
 
