@@ -139,10 +139,13 @@ static bool report(const struct attack *attack, unsigned int number, unsigned in
 static void usage(FILE *stream)
 {
 	fprintf(stream,
-		"usage: raw-attacks [-l] [-t SECONDS] [CASE | INVARIANT]...\n"
+		"usage: raw-attacks [-l] [-k] [-t SECONDS] [CASE | INVARIANT]...\n"
 		"Attack guarded modules in virtual machines of a few lines, on /dev/kvm.\n"
 		"\n"
 		"  -l, --list            list the cases: name, invariant, what happens\n"
+		"  -k, --keep            make a virtual machine, and keep it until killed: while\n"
+		"                        there is one, the host's kernel does not patch itself\n"
+		"                        for the first and the last one of every case\n"
 		"  -t, --limit SECONDS   end a case that takes longer [%u]\n"
 		"  -h, --help            this text\n"
 		"\n"
@@ -155,6 +158,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "list", no_argument, NULL, 'l' },
+		{ "keep", no_argument, NULL, 'k' },
 		{ "limit", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -167,11 +171,15 @@ int main(int argc, char **argv)
 	char *end;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "lt:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "lkt:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'l':
 			list = true;
 			break;
+		case 'k':
+			machine_create(&vm, false);
+			for (;;)
+				pause();
 		case 't':
 			limit = strtoul(optarg, &end, 10);
 			if (*end || !limit || limit > 86400) {

@@ -62,6 +62,7 @@ class Outer:
         self.say = verbose
         self.process = None
         self.kvm_flavour = None
+        self.keeper = None
         self.icount = icount
         self.accel, self.why = ("tcg", "-icount wants it") if icount else accel.choose()
         self.console = Console(os.path.join(run_folder, "l1-console.log"))
@@ -174,6 +175,19 @@ class Outer:
         self.kvm_flavour = flavour
         self.say(f"L1: {flavour} kvm.ko and {self.vendor}.ko loaded (build ids match the "
                  f"built files), {parameter}=Y")
+
+    def keep_machine(self, wanted):
+        """Have a virtual machine in L1 that does nothing. A kernel patches itself when the
+        first one comes and when the last one goes: a thousand times in tests that make one
+        each, and an emulated CPU may see a breakpoint there that is no more."""
+        if wanted and not self.keeper:
+            program = self.config.need(self.config.built("raw-attacks", "raw-attacks"),
+                                       "raw-attacks")
+            self.keeper = int(self.shell.check(f"{program} --keep >/dev/null 2>&1 & echo $!"))
+        elif not wanted and self.keeper:
+            self.shell.check(f"kill {self.keeper}; "
+                             f"while kill -0 {self.keeper} 2>/dev/null; do sleep 0.1; done")
+            self.keeper = None
 
     def unload_kvm(self):
         if self.kvm_flavour:

@@ -50,9 +50,9 @@ class Runner:
         print(text, file=self.stream, flush=True)
 
     def prepare(self, case):
-        if case.boot == "l1":
-            self.session.outer()
-        elif case.boot:
+        if case.boot:
+            self.session.outer().keep_machine("raw" in case.groups)
+        if case.boot and case.boot != "l1":
             guest = self.session.guest(case.boot, fresh=case.fresh)
             guest.console_added()
 
