@@ -347,16 +347,16 @@ static void msr_revoked(const struct attack *attack)
 {
 	(void)attack;
 	start();
-	grant(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
+	grant(KVM_GM_PRIV_MSR, 0, MSR_MTRR_TYPE, MSR_MTRR_TYPE);
 	grant(KVM_GM_PRIV_MSR, KVM_GM_PRIV_F_WRITE, MSR_PERF_CTL, MSR_PERF_CTL);
-	revoke(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
+	revoke(KVM_GM_PRIV_MSR, 0, MSR_MTRR_TYPE, MSR_MTRR_TYPE);
 	revoke(KVM_GM_PRIV_MSR, KVM_GM_PRIV_F_WRITE, MSR_PERF_CTL, MSR_PERF_CTL);
-	call_text(cpu, text_msr_read, SP, MSR_TSC, 0);
+	call_text(cpu, text_msr_read, SP, MSR_MTRR_TYPE, 0);
 	expect_equal("a load", expect_return(cpu), 0);
 	call_text(cpu, text_msr_write, SP, MSR_PERF_CTL, 0);
 	expect_equal("a store", expect_return(cpu), 1);
 	/* It was not for writing, and is not now. */
-	expect_no_msr(text_msr_write, text_msr_write_itself, MSR_TSC);
+	expect_no_msr(text_msr_write, text_msr_write_itself, MSR_MTRR_TYPE);
 }
 
 /* An RDMSR that is not two bytes: KVM does not guess where the next instruction is. */
