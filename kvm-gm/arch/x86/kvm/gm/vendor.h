@@ -44,6 +44,7 @@ enum gm_exit_class {
 	GM_EXIT_HOST,		/* no business of the guest's: stock handling */
 	GM_EXIT_HYPERCALL,	/* stock handling, which calls gm_hypercall() */
 	GM_EXIT_MEMORY,		/* second-level fault: stock handling */
+	GM_EXIT_DEVICE,		/* a device's page; payload: guest-physical address */
 	GM_EXIT_EXCEPTION,	/* vector, error code, payload below */
 	GM_EXIT_RDMSR,		/* by RDMSR itself; always exits inside, unless the guest has it */
 	GM_EXIT_WRMSR,
@@ -56,7 +57,7 @@ struct gm_exit {
 	u8  vector;
 	bool has_error_code;
 	u32 error_code;
-	u64 payload;		/* #PF: linear address; #DB: DR6 */
+	u64 payload;		/* #PF: linear address; #DB: DR6; see above */
 };
 
 /*

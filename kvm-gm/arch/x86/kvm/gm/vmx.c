@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded modules: the VMX side of the vendor boundary (vendor.h).
+ *
+ * Translations are tagged by VPID, PCID and the EPT root (EP4TA; SDM vol. 3,
+ * "Caching Translation Information"), so a switch of views needs no
+ * invalidation: each view has a root of its own, and inside one the CPU never
+ * walks other page tables than the view's. What is borrowed from the guest's
+ * tables is cached under the guest's own PCID; the guest's invalidations reach
+ * it there, since those by INVLPG, INVPCID and MOV to CR3 are for all roots.
+ */
+#include <asm/vmx.h>
+
+#include "gm/hooks.h"
+#include "gm/vendor.h"
+#include "gm/vmx.h"
+#include "vmx/capabilities.h"
+#include "vmx/vmx.h"
+#include "x86.h"
+
+#define GM_VECTOR_SHIFT		16	/* in the exit code of an exception */
+
+/* Exit qualifications. */
+#define GM_IO_STRING		BIT(4)
+#define GM_APIC_TYPE_LAST	TYPE_LINEAR_APIC_INST_WRITE	/* of reads and writes */
+
+/* No other page tables inside, and no sleep but the one that is granted. */
+static void gm_vmx_controls(struct vcpu_vmx *vmx, u32 flags)
+{
+	const u32 inside = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
+	const u32 mwait = CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING;
+	u32 control = exec_controls_get(vmx) & ~(inside | mwait | CPU_BASED_HLT_EXITING);
+	struct kvm *kvm = vmx->vcpu.kvm;
+
+	if (flags & GM_VIEW_INSIDE)
+		control |= inside;
+	if (!(flags & GM_VIEW_MWAIT) && !kvm_mwait_in_guest(kvm))
+		control |= mwait;
+	if ((flags & GM_VIEW_INSIDE) || !kvm_hlt_in_guest(kvm))
+		control |= CPU_BASED_HLT_EXITING;
+	exec_controls_set(vmx, control);
+}
+
+/*
+ * KVM's page tables and the module's pages use the first entry of the PAT, the
+ * guest's other mappings the rest: memory that KVM has mapped as well must be
+ * cached, whatever the guest puts there. Linux puts write-back there.
+ */
+static void gm_vmx_pat(struct kvm_vcpu *vcpu, bool inside)
+{
+	u64 pat = vcpu->arch.pat;
+
+	if (likely((pat & 0xff) == MTRR_TYPE_WRBACK) ||
+	    !(vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT))
+		return;
+	vmcs_write64(GUEST_IA32_PAT,
+		     inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat);
+}
+
+static void gm_vmx_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
+			       u32 flags)
+{
+	bool inside = flags & GM_VIEW_INSIDE;
+
+	if (inside && kvm_is_cr4_bit_set(vcpu, X86_CR4_PCIDE))
+		cr3 |= vcpu->arch.gm.guest_cr3 & X86_CR3_PCID_MASK;
+	vcpu->arch.cr3 = cr3;
+	kvm_register_mark_available(vcpu, VCPU_EXREG_CR3);
+	vmcs_writel(GUEST_CR3, cr3);
+	if (likely(VALID_PAGE(root)))
+		vmcs_write64(EPT_POINTER,
+			     construct_eptp(vcpu, root, vcpu->arch.mmu->root_role.level));
+
+	gm_vmx_pat(vcpu, inside);
+	gm_vmx_controls(to_vmx(vcpu), flags);
+	vmcs_write32(EXCEPTION_BITMAP, inside ? ~0 : vcpu->arch.gm.vendor_saved);
+	if (inside)
+		vmx_set_interrupt_shadow(vcpu, 0);
+}
+
+static void gm_vmx_update_view(struct kvm_vcpu *vcpu, u32 flags)
+{
+	gm_vmx_controls(to_vmx(vcpu), flags);
+}
+
+/*
+ * Without unrestricted guests KVM has page tables of its own at times, and with
+ * a smaller MAXPHYADDR not every page fault exits.
+ */
+static bool gm_vmx_supports(struct kvm *kvm)
+{
+	return enable_unrestricted_guest && !allow_smaller_maxphyaddr && !kvm_is_using_evmcs();
+}
+
+const struct gm_vendor_ops gm_vmx_ops = {
+	.hypercall	= { 0x0f, 0x01, 0xc1 },		/* VMCALL */
+	.supports	= gm_vmx_supports,
+	.switch_view	= gm_vmx_switch_view,
+	.update_view	= gm_vmx_update_view,
+};
+
+static void gm_vmx_classify_exception(struct kvm_vcpu *vcpu, struct gm_exit *exit)
+{
+	u32 info = vmx_get_intr_info(vcpu);
+
+	/* NMIs and machine checks have been dealt with. */
+	if (is_nmi(info) || is_machine_check(info)) {
+		exit->class = GM_EXIT_HOST;
+		return;
+	}
+
+	exit->vector = info & INTR_INFO_VECTOR_MASK;
+	exit->code |= (u64)exit->vector << GM_VECTOR_SHIFT;
+	/* INT1, which no sealed text holds, is a #DB by itself. */
+	if (is_icebp(info))
+		return;
+
+	exit->class = GM_EXIT_EXCEPTION;
+	exit->has_error_code = info & INTR_INFO_DELIVER_CODE_MASK;
+	if (exit->has_error_code)
+		exit->error_code = vmcs_read32(VM_EXIT_INTR_ERROR_CODE);
+
+	switch (exit->vector) {
+	case PF_VECTOR:
+		/* The host's hypervisor may tell this host of its own paging. */
+		if (vcpu->arch.apf.host_apf_flags)
+			exit->class = GM_EXIT_HOST;
+		exit->payload = vmx_get_exit_qual(vcpu);
+		break;
+	case DB_VECTOR:
+		/* The debugger's steps are not the guest's. */
+		if (vcpu->guest_debug)
+			exit->class = GM_EXIT_HOST;
+		exit->payload = vmx_get_exit_qual(vcpu);
+		break;
+	case AC_VECTOR:
+		/* The host may watch for split locks. */
+		if (!vmx_guest_inject_ac(vcpu))
+			exit->class = GM_EXIT_HOST;
+		break;
+	}
+}
+
+/* Does the guest's kernel execute 64-bit code? CPL is the DPL of SS. */
+static bool gm_vmx_in_kernel(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.efer & EFER_LMA) &&
+	       (vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
+	       !VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
+}
+
+/*
+ * Right after VM-exit, with IF clear and the guest's extended state still loaded.
+ * What vmx_vcpu_run() does with the VMCS before and after a run is done here as
+ * far as a crossing needs it, and otherwise by the last exit.
+ */
+bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	unsigned long *regs = vcpu->arch.regs;
+
+	/* All of it: failed entries and bus locks have bits of their own. */
+	if (vmx->exit_reason.full != EXIT_REASON_VMCALL || is_guest_mode(vcpu) ||
+	    (vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
+	    (!gm_inside(vcpu) && !gm_vmx_in_kernel(vcpu)))
+		return false;
+
+	regs[VCPU_REGS_RSP] = vmcs_readl(GUEST_RSP);
+	regs[VCPU_REGS_RIP] = vmcs_readl(GUEST_RIP);
+	vcpu->arch.regs_avail |= BIT(VCPU_REGS_RSP) | BIT(VCPU_REGS_RIP);
+	if (!gm_fastpath(vcpu, vmcs_readl(GUEST_GS_BASE), vmcs_readl(GUEST_RFLAGS)))
+		return false;
+
+	vmcs_writel(GUEST_RSP, regs[VCPU_REGS_RSP]);
+	vmcs_writel(GUEST_RIP, regs[VCPU_REGS_RIP]);
+	vcpu->arch.regs_dirty = 0;
+	vmx->loaded_vmcs->launched = 1;
+	++vcpu->stat.exits;
+	return true;
+}
+
+/* The page of the virtual APIC, which has an exit of its own. */
+static void gm_vmx_classify_apic_access(struct kvm_vcpu *vcpu, struct gm_exit *exit)
+{
+	unsigned long qualification = vmx_get_exit_qual(vcpu);
+
+	if ((qualification & APIC_ACCESS_TYPE) > GM_APIC_TYPE_LAST)
+		return;
+	exit->class = GM_EXIT_DEVICE;
+	exit->payload = APIC_DEFAULT_PHYS_BASE + (qualification & APIC_ACCESS_OFFSET);
+}
+
+int gm_vmx_handle_exit(struct kvm_vcpu *vcpu)
+{
+	struct gm_exit exit = {
+		.class = GM_EXIT_OTHER,
+		.code = to_vmx(vcpu)->exit_reason.basic,
+	};
+
+	switch (exit.code) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+	case EXIT_REASON_TRIPLE_FAULT:
+	case EXIT_REASON_INTERRUPT_WINDOW:
+	case EXIT_REASON_NMI_WINDOW:
+	case EXIT_REASON_TPR_BELOW_THRESHOLD:
+	case EXIT_REASON_MCE_DURING_VMENTRY:
+	case EXIT_REASON_PREEMPTION_TIMER:
+	case EXIT_REASON_PML_FULL:
+	case EXIT_REASON_BUS_LOCK:
+	case EXIT_REASON_NOTIFY:
+	case EXIT_REASON_PAUSE_INSTRUCTION:
+	/* Not granted: as in every guest. */
+	case EXIT_REASON_MONITOR_INSTRUCTION:
+	case EXIT_REASON_MWAIT_INSTRUCTION:
+		exit.class = GM_EXIT_HOST;
+		break;
+	case EXIT_REASON_IO_INSTRUCTION:
+		/* String instructions have memory, too. */
+		if (!(vmx_get_exit_qual(vcpu) & GM_IO_STRING))
+			exit.class = GM_EXIT_HOST;
+		break;
+	case EXIT_REASON_MSR_READ:
+		exit.class = GM_EXIT_RDMSR;
+		break;
+	case EXIT_REASON_MSR_WRITE:
+		exit.class = GM_EXIT_WRMSR;
+		break;
+	case EXIT_REASON_EPT_VIOLATION:
+	case EXIT_REASON_EPT_MISCONFIG:
+		exit.class = GM_EXIT_MEMORY;
+		break;
+	case EXIT_REASON_APIC_ACCESS:
+		gm_vmx_classify_apic_access(vcpu, &exit);
+		break;
+	case EXIT_REASON_VMCALL:
+		exit.class = GM_EXIT_HYPERCALL;
+		break;
+	case EXIT_REASON_EXCEPTION_NMI:
+		gm_vmx_classify_exception(vcpu, &exit);
+		break;
+	}
+	return gm_handle_exit(vcpu, &exit);
+}

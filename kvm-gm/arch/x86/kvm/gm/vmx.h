@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Guarded modules: what vmx/vmx.c calls. */
+#ifndef __KVM_X86_GM_VMX_H
+#define __KVM_X86_GM_VMX_H
+
+#include "gm/hooks.h"
+
+extern const struct gm_vendor_ops gm_vmx_ops;
+
+/* KVM wants @outside to exit. What it has to write to the VMCS. */
+static inline u32 gm_vmx_exceptions(struct kvm_vcpu *vcpu, u32 outside)
+{
+	vcpu->arch.gm.vendor_saved = outside;
+	return gm_inside(vcpu) ? ~0 : outside;
+}
+
+bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu);
+
+/* After VM-exit: see gm_fastpath(). True: enter again. */
+static inline bool gm_vmx_fastpath(struct kvm_vcpu *vcpu)
+{
+	return gm_enabled(vcpu->kvm) && __gm_vmx_fastpath(vcpu);
+}
+
+/* An exit while inside: see gm_handle_exit(). */
+int gm_vmx_handle_exit(struct kvm_vcpu *vcpu);
+
+#endif /* __KVM_X86_GM_VMX_H */
