@@ -20,13 +20,14 @@ COMPONENTS = {
     "gate lookup": ("gm_find_gate",),
     "checks": ("gm_fastpath", "gm_environment_ok"),
     "translation": ("gm_return_borrowed",),
-    "view": ("gm_enter_view", "gm_leave_view", "gm_svm_switch_view"),
+    "view": ("gm_enter_view", "__gm_leave_view", "gm_switch_root", "gm_svm_enter_view",
+             "gm_svm_leave_view", "gm_svm_switch_tables", "gm_svm_intercept"),
     "stack": ("gm_begin_activation", "gm_end_activation", "gm_publish_out", "gm_claim_out",
               "gm_stack_word", "gm_collect_windows", "gm_share_windows"),
     "registers": ("gm_scrub_registers", "gm_sanitize_rflags", "gm_save_callee_saved",
                   "gm_load_callee_saved", "gm_save_registers", "gm_load_registers",
-                  "gm_go_on_at", "svm_set_rflags"),
-    "counters": ("gm_count",),
+                  "gm_go_on_at", "gm_set_rflags", "gm_scrub_rflags"),
+    "counters": ("__gm_count", "gm_count_gate"),
 }
 ORDER = ("exit", *COMPONENTS, "entry")
 COMPONENT = {name: component for component, names in COMPONENTS.items() for name in names}

@@ -14,8 +14,9 @@
  * not right is left alone, and done or reported when the exit is handled the
  * slow way.
  */
-#include "gm/gm.h"
+#include "gm/activation.h"
 #include "gm/trace.h"
+#include "gm/view.h"
 #include "hyperv.h"
 #include "mmu.h"
 #include "smm.h"
@@ -35,38 +36,59 @@
 			 BIT(VCPU_REGS_R8) | BIT(VCPU_REGS_R9) | \
 			 BIT(VCPU_REGS_RAX))
 
-/*
- * Zero the general registers that are not in @keep, a mask by VCPU_REGS_*,
- * and all of @rflags but the guest's own. RSP and RIP are set by the caller.
- */
-__always_inline void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep,
-					u64 rflags)
+/* Zero the general registers that are not in @keep, a mask by VCPU_REGS_*. */
+static __always_inline void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep)
 {
 	int i;
 
+	/* RSP and RIP are set by the caller. */
 	keep |= BIT(VCPU_REGS_RSP);
 #pragma GCC unroll 16
 	for (i = 0; i < VCPU_REGS_RIP; i++)
 		if (!(keep & BIT(i)))
 			vcpu->arch.regs[i] = 0;
-
-	kvm_x86_call(set_rflags)(vcpu, (rflags & X86_EFLAGS_IF) | X86_EFLAGS_FIXED);
 }
 
-static __always_inline void gm_sanitize_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+static __always_inline void gm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags, bool fast)
 {
-	kvm_x86_call(set_rflags)(vcpu, (rflags & GM_RFLAGS_KEEP) | X86_EFLAGS_FIXED);
+	if (fast)
+		vcpu->arch.gm.rflags = rflags;
+	else
+		kvm_x86_call(set_rflags)(vcpu, rflags);
 }
 
-/* Out of line, what marks the two as changed would cost more than all else here. */
-static __always_inline void gm_go_on_at(struct kvm_vcpu *vcpu, u64 rip, u64 sp)
+/* Leaving: the guest's own flags, none of the module's. */
+static __always_inline void gm_scrub_rflags(struct kvm_vcpu *vcpu, u64 rflags, bool fast)
+{
+	gm_set_rflags(vcpu, (rflags & X86_EFLAGS_IF) | X86_EFLAGS_FIXED, fast);
+}
+
+/* The module is left by nothing that it has called: nothing stays. */
+void gm_hide_registers(struct kvm_vcpu *vcpu)
+{
+	gm_scrub_registers(vcpu, 0);
+	gm_scrub_rflags(vcpu, kvm_get_rflags(vcpu), false);
+}
+
+static __always_inline void gm_sanitize_rflags(struct kvm_vcpu *vcpu, u64 rflags, bool fast)
+{
+	gm_set_rflags(vcpu, (rflags & GM_RFLAGS_KEEP) | X86_EFLAGS_FIXED, fast);
+}
+
+/*
+ * Out of line, what marks the two as changed would cost more than all else here.
+ * On the fastpath the vendor knows that they are.
+ */
+static __always_inline void gm_go_on_at(struct kvm_vcpu *vcpu, u64 rip, u64 sp, bool fast)
 {
 	const u32 both = BIT(VCPU_REGS_RIP) | BIT(VCPU_REGS_RSP);
 
 	vcpu->arch.regs[VCPU_REGS_RIP] = rip;
 	vcpu->arch.regs[VCPU_REGS_RSP] = sp;
-	vcpu->arch.regs_avail |= both;
-	vcpu->arch.regs_dirty |= both;
+	if (!fast) {
+		vcpu->arch.regs_avail |= both;
+		vcpu->arch.regs_dirty |= both;
+	}
 }
 
 static void gm_save_callee_saved(struct kvm_vcpu *vcpu, u64 *to)
@@ -108,29 +130,41 @@ static noinline void gm_load_registers(struct kvm_vcpu *vcpu, struct gm_activati
 			vcpu->arch.regs[i] = act->regs[i];
 }
 
+static noinline void gm_trace(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+			      enum kvm_gm_crossing kind)
+{
+	trace_kvm_gm_crossing(vcpu->vcpu_id, seal->id, kind, kvm_rip_read(vcpu),
+			      kvm_rsp_read(vcpu));
+}
+
 /* RIP and RSP are still those of the side that the crossing leaves. */
-void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind)
+static __always_inline void __gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal,
+				       enum kvm_gm_crossing kind)
 {
 	atomic64_inc(&seal->crossings[kind]);
 	++vcpu->stat.gm_crossings[kind];
 	if (trace_kvm_gm_crossing_enabled())
-		trace_kvm_gm_crossing(vcpu->vcpu_id, seal->id, kind, kvm_rip_read(vcpu),
-				      kvm_rsp_read(vcpu));
+		gm_trace(vcpu, seal, kind);
+}
+
+void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind)
+{
+	__gm_count(vcpu, seal, kind);
 }
 
 static __always_inline void gm_count_gate(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 					  enum kvm_gm_crossing kind)
 {
 	atomic64_inc(&gate->count);
-	gm_count(vcpu, gate->seal, kind);
+	__gm_count(vcpu, gate->seal, kind);
 }
 
 static int gm_refuse(struct kvm_vcpu *vcpu, struct gm_gate *gate,
 		     enum kvm_gm_violation kind, u64 addr, bool fast)
 {
 	return fast ? GM_CONTINUE :
-		      gm_violation(vcpu, gate->seal, kind, gate - gate->seal->gates,
-				   addr, INVALID_GPA);
+		      gm_violation(vcpu, gate->seal, kind, gate->nr, addr,
+				   INVALID_GPA);
 }
 
 /*
@@ -148,9 +182,9 @@ static __always_inline bool gm_environment_ok(struct kvm_vcpu *vcpu,
 	       /* The guest never owns LA57: what KVM has of it is true. */
 	       !(vcpu->arch.cr4 & X86_CR4_LA57) && !is_smm(vcpu) &&
 	       /* Static per-CPU data is reached at GS base + at most this. */
-	       (gs >= seal->high || (gs < seal->low && seal->low - gs >= SZ_2M)) &&
+	       (gs <= seal->gs_last || gs >= seal->high) &&
 	       /* The guest pushes below, never into the module. */
-	       (sp >= seal->high + PAGE_SIZE || sp < seal->low);
+	       (sp < seal->low || sp >= seal->high + PAGE_SIZE);
 }
 
 /* What is not ok: the offending value. */
@@ -160,8 +194,7 @@ static noinline u64 gm_bad_environment(struct kvm_vcpu *vcpu, struct gm_seal *se
 
 	if ((vcpu->arch.cr4 & X86_CR4_LA57) || is_smm(vcpu))
 		return kvm_read_cr4(vcpu);
-	if (gs >> 47 != 0x1ffff || (gs < seal->high && (gs >= seal->low ||
-							seal->low - gs < SZ_2M)))
+	if (gs >> 47 != 0x1ffff || (gs > seal->gs_last && gs < seal->high))
 		return gs;
 	return sp;
 }
@@ -205,7 +238,7 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 		return gm_refuse(vcpu, gate, KVM_GM_V_GATE, gate->insn, fast);
 	}
 
-	act->gate = gate - seal->gates;
+	act->gate = gate->nr;
 	gm_save_callee_saved(vcpu, act->guest_callee_saved);
 	if (unlikely(act->shared)) {
 		bitmap_zero(act->synced, seal->stack_size);
@@ -221,13 +254,13 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	frame = (u64 *)(act->top_page + offset_in_page(top));
 	if (args)
 		memcpy(frame, args, gate->stack_words * 8);
-	frame[-1] = seal->gates[seal->out_return].insn;
+	frame[-1] = seal->out_return;
 	act->top_sp = top;
 
 	gm_count_gate(vcpu, gate, KVM_GM_IN_CALL);
-	gm_enter_view(vcpu, seal, act);
-	gm_sanitize_rflags(vcpu, rflags);
-	gm_go_on_at(vcpu, gate->target, top - 8);
+	gm_enter_view(vcpu, seal, act, fast ? vcpu->arch.cr3 : kvm_read_cr3(vcpu));
+	gm_sanitize_rflags(vcpu, rflags, fast);
+	gm_go_on_at(vcpu, gate->target, top - 8, fast);
 	return 1;
 }
 
@@ -286,11 +319,12 @@ static __always_inline int gm_out_return(struct kvm_vcpu *vcpu, struct gm_gate *
 	if (unlikely(act->outer))
 		gm_share_outer(seal, act);
 	gm_fpu_drop(vcpu, act);
-	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED, rflags);
+	gm_scrub_registers(vcpu, GM_KEEP_RESULT | GM_CALLEE_SAVED);
+	gm_scrub_rflags(vcpu, rflags, fast);
 	gm_load_callee_saved(vcpu, act->guest_callee_saved);
 	gm_end_activation(seal, act);
-	gm_leave_view(vcpu);
-	gm_go_on_at(vcpu, ret, sp);
+	__gm_leave_view(vcpu);
+	gm_go_on_at(vcpu, ret, sp, fast);
 
 	if (last) {
 		r = gm_unseal_in_run(vcpu, seal, 0);
@@ -335,12 +369,13 @@ static __always_inline int gm_do_out_call(struct kvm_vcpu *vcpu, struct gm_gate 
 
 	/* From here on the activation may be somebody else's. */
 	gm_count_gate(vcpu, gate, KVM_GM_OUT_CALL);
-	gm_scrub_registers(vcpu, GM_KEEP_ARGS, rflags);
-	gm_leave_view(vcpu);
+	gm_scrub_registers(vcpu, GM_KEEP_ARGS);
+	gm_scrub_rflags(vcpu, rflags, fast);
+	__gm_leave_view(vcpu);
 	/* Inline assembly may pass RBX as well (cmpxchg16b). */
 	if (unlikely(gate_flags & KVM_GM_GATE_F_ASM))
 		vcpu->arch.regs[VCPU_REGS_RBX] = rbx;
-	gm_go_on_at(vcpu, trampoline, sp);
+	gm_go_on_at(vcpu, trampoline, sp, fast);
 	vcpu->arch.regs[VCPU_REGS_R11] = target;
 	return 1;
 }
@@ -350,7 +385,7 @@ static noinline int gm_out_call_with_args(struct kvm_vcpu *vcpu, struct gm_gate 
 					  u64 rflags)
 {
 	u64 args[KVM_GM_MAX_STACK_WORDS], private_sp = vcpu->arch.regs[VCPU_REGS_RSP], sp;
-	u32 words = gate->stack_words, nr = gate - gate->seal->gates;
+	u32 words = gate->stack_words, nr = gate->nr;
 	struct gm_activation *act = vcpu->arch.gm.act;
 	struct gm_seal *seal = gate->seal;
 	struct x86_exception fault;
@@ -409,12 +444,12 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 
 	gm_count_gate(vcpu, gate, KVM_GM_IN_RETURN);
 	gm_fpu_show(vcpu, act);
-	gm_enter_view(vcpu, seal, act);
-	gm_sanitize_rflags(vcpu, rflags);
+	gm_enter_view(vcpu, seal, act, fast ? vcpu->arch.cr3 : kvm_read_cr3(vcpu));
+	gm_sanitize_rflags(vcpu, rflags, fast);
 	if (unlikely(act->results))
 		gm_load_registers(vcpu, act);
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
-	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP]);
+	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP], fast);
 	if (unlikely(seal->has_windows))
 		gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
 	if (unlikely(act->outer))
@@ -438,10 +473,10 @@ static __always_inline int gm_resume(struct kvm_vcpu *vcpu, struct gm_gate *gate
 
 	gm_count_gate(vcpu, gate, KVM_GM_RESUME);
 	gm_fpu_show(vcpu, act);
-	gm_enter_view(vcpu, seal, act);
+	gm_enter_view(vcpu, seal, act, fast ? vcpu->arch.cr3 : kvm_read_cr3(vcpu));
 	memcpy(vcpu->arch.regs, act->regs, VCPU_REGS_RIP * sizeof(act->regs[0]));
-	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP]);
-	kvm_x86_call(set_rflags)(vcpu, act->rflags);
+	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP], fast);
+	gm_set_rflags(vcpu, act->rflags, fast);
 	return 1;
 }
 

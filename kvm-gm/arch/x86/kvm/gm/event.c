@@ -23,7 +23,7 @@ void __gm_event_exit(struct kvm_vcpu *vcpu)
 
 	gm_count(vcpu, seal, KVM_GM_EVENT_EXIT);
 	gm_fpu_hide(vcpu, act);
-	gm_scrub_registers(vcpu, 0, kvm_get_rflags(vcpu));
+	gm_hide_registers(vcpu);
 	gm_publish_event(seal, act);
 	gm_leave_view(vcpu);
 

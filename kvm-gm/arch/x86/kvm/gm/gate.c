@@ -79,7 +79,7 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 	case KVM_GM_GATE_OUT_CALL_INDIRECT:
 		break;
 	case KVM_GM_GATE_OUT_RETURN:
-		seal->out_return = nr;
+		seal->out_return = in->insn;
 		break;
 	default:
 		return -EINVAL;
@@ -91,6 +91,7 @@ static int gm_load_gate(struct gm_seal *seal, u32 nr, const struct kvm_gm_gate *
 	memcpy(page_address(gm_page_at(seal, in->insn)->page) + offset_in_page(in->insn),
 	       kvm_x86_ops.gm->hypercall, GM_HYPERCALL_LEN);
 
+	gate->nr = nr;
 	gate->insn = in->insn;
 	gate->target = in->target;
 	gate->seal = seal;

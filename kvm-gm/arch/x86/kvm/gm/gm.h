@@ -65,6 +65,7 @@ struct gm_gate {
 	u8 flags;		/* KVM_GM_GATE_F_* */
 	u16 stack_words;
 	u16 results;		/* F_ASM: what the callee may change, and RSP */
+	u32 nr;			/* its index into seal->gates */
 	atomic64_t count;	/* crossings */
 };
 
@@ -174,10 +175,12 @@ struct gm_seal {
 	u32 nr_regions;
 
 	u64 low, high;		/* all regions lie in [low, high) */
+	u64 gs_last;		/* the last GS base below that does not reach them */
 
 	struct gm_gate *gates;	/* sorted by insn */
 	u32 nr_gates;
-	u32 out_return, in_return, resume;	/* indices into gates */
+	u32 in_return, resume;	/* indices into gates */
+	u64 out_return;		/* the gate's instruction */
 	struct kvm_gm_frame *frames;	/* sorted by ret */
 	u32 nr_frames;
 	bool has_windows;
@@ -273,12 +276,8 @@ static inline struct gm_gate *gm_find_gate(struct kvm *kvm, u64 rip)
 /* activation.c */
 int gm_alloc_activations(struct gm_seal *seal);
 void gm_free_activations(struct gm_seal *seal);
-struct gm_activation *gm_begin_activation(struct gm_seal *seal, u64 guest_sp);
-void gm_end_activation(struct gm_seal *seal, struct gm_activation *act);
 void gm_lose_activation(struct gm_seal *seal, struct gm_activation *act);
-void gm_publish_out(struct gm_seal *seal, struct gm_activation *act);
 void gm_publish_event(struct gm_seal *seal, struct gm_activation *act);
-struct gm_activation *gm_claim_out(struct gm_seal *seal, u64 out_sp, bool fast);
 struct gm_activation *gm_claim_event(struct gm_seal *seal, u64 guest_sp, bool fast);
 
 struct gm_activation *gm_outer(struct gm_activation *act);
@@ -299,8 +298,6 @@ static inline bool gm_afford(struct gm_budget *budget, const struct gm_activatio
 }
 
 /* view.c */
-void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-		   struct gm_activation *act);
 void gm_leave_view(struct kvm_vcpu *vcpu);
 
 /* translate.c */
@@ -320,7 +317,7 @@ static __always_inline void gm_return_borrowed(struct gm_seal *seal)
 }
 
 /* crossing.c */
-void gm_scrub_registers(struct kvm_vcpu *vcpu, unsigned long keep, u64 rflags);
+void gm_hide_registers(struct kvm_vcpu *vcpu);
 void gm_count(struct kvm_vcpu *vcpu, struct gm_seal *seal, enum kvm_gm_crossing kind);
 
 /* fpu.c */

@@ -31,6 +31,30 @@ static inline bool gm_inside(struct kvm_vcpu *vcpu)
 	return unlikely(vcpu->arch.gm.view);
 }
 
+/*
+ * Call @fastpath between guest_state_enter_irqoff() and guest_state_exit_irqoff(),
+ * whose work would be most of a crossing. What they tell RCU and lockdep has to
+ * be taken back only if somebody keeps it; else they merely report a quiescent
+ * state of this CPU's, which the entry before has done.
+ */
+static __always_inline bool gm_in_guest_context(struct kvm_vcpu *vcpu,
+						bool (*fastpath)(struct kvm_vcpu *vcpu))
+{
+	bool kept = IS_ENABLED(CONFIG_TRACE_IRQFLAGS) || context_tracking_enabled_this_cpu();
+	bool done;
+
+	if (!unlikely(vcpu->kvm->arch.gm))
+		return false;
+	if (kept)
+		guest_state_exit_irqoff();
+	instrumentation_begin();
+	done = fastpath(vcpu);
+	instrumentation_end();
+	if (kept)
+		guest_state_enter_irqoff();
+	return done;
+}
+
 /* gm.c */
 int gm_check_extension(void);
 int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);

@@ -156,6 +156,8 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		total += in[i].nr_pages;
 		seal->low = min(seal->low, region->va);
 		seal->high = max(seal->high, region->va + region->size);
+		/* Static per-CPU data is reached at GS base + at most 2 MiB. */
+		seal->gs_last = seal->low - SZ_2M;
 
 		/* The kernel half with 4-level paging, and no wrap. */
 		if (!PAGE_ALIGNED(region->va) || region->va >> 47 != 0x1ffff ||
@@ -410,7 +412,7 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	seal->kvm = kvm;
 	seal->hash = gm->hash;
 	seal->policy = arg->policy;
-	seal->view_flags = GM_VIEW_INSIDE;
+	seal->view_flags = GM_VIEW_INSIDE | (kvm_hlt_in_guest(kvm) ? GM_VIEW_HLT : 0);
 	memcpy(seal->name, arg->name, sizeof(seal->name));
 
 	r = gm_check_paging(kvm);

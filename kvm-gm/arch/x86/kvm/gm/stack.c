@@ -137,7 +137,7 @@ typedef void (*gm_window_fn)(struct gm_seal *seal, struct gm_activation *act,
 static int gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
 			   gm_window_fn fn)
 {
-	u64 last = seal->gates[seal->out_return].insn;
+	u64 last = seal->out_return;
 	u64 floor = act->stack_top - seal->stack_size + PAGE_SIZE;
 	int depth, bytes = 0;
 

@@ -10,87 +10,89 @@
 #include "svm/svm.h"
 #include "x86.h"
 
-/* Outside they exit, unless all of the VM may use them. */
-static void gm_svm_mwait(struct vcpu_svm *svm, bool allow)
+/* Nothing sleeps inside but by the MWAIT that is granted, which is for nobody outside. */
+static noinline void gm_svm_sleep(struct vcpu_svm *svm, u32 flags)
 {
 	struct vmcb_control_area *control = &svm->vmcb01.ptr->control;
+	struct kvm_vcpu *vcpu = &svm->vcpu;
 
-	svm->vcpu.arch.gm.mwait = allow;
-	if (allow || kvm_mwait_in_guest(svm->vcpu.kvm)) {
+	if ((flags & GM_VIEW_MWAIT) || kvm_mwait_in_guest(vcpu->kvm)) {
 		vmcb_clr_intercept(control, INTERCEPT_MONITOR);
 		vmcb_clr_intercept(control, INTERCEPT_MWAIT);
 	} else {
 		vmcb_set_intercept(control, INTERCEPT_MONITOR);
 		vmcb_set_intercept(control, INTERCEPT_MWAIT);
 	}
+	if ((flags & GM_VIEW_INSIDE) || !kvm_hlt_in_guest(vcpu->kvm))
+		vmcb_set_intercept(control, INTERCEPT_HLT);
+	else
+		vmcb_clr_intercept(control, INTERCEPT_HLT);
+	vcpu->arch.gm.sleep = flags & (GM_VIEW_MWAIT | GM_VIEW_HLT);
 }
 
-static void gm_svm_intercept(struct vcpu_svm *svm, u32 flags)
+static __always_inline void gm_svm_intercept(struct vcpu_svm *svm, u32 exceptions, u32 flags)
 {
-	u32 *intercepts = &svm->vmcb01.ptr->control.intercepts[INTERCEPT_EXCEPTION];
-	struct kvm_vcpu *vcpu = &svm->vcpu;
-
-	if (flags & GM_VIEW_INSIDE) {
-		/* KVM's step to the end of an NMI would step the module. */
-		if (unlikely(svm->nmi_singlestep)) {
-			svm->nmi_singlestep = false;
-			svm->vmcb->save.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
-			kvm_make_request(KVM_REQ_EVENT, vcpu);
-		}
-		vcpu->arch.gm.vendor_saved = *intercepts;
-		*intercepts = ~0;
-	} else {
-		*intercepts = vcpu->arch.gm.vendor_saved;
-	}
-	if (unlikely(vcpu->arch.gm.mwait != !!(flags & GM_VIEW_MWAIT)))
-		gm_svm_mwait(svm, flags & GM_VIEW_MWAIT);
+	svm->vmcb->control.intercepts[INTERCEPT_EXCEPTION] = exceptions;
+	if (unlikely(svm->vcpu.arch.gm.sleep || (flags & (GM_VIEW_MWAIT | GM_VIEW_HLT))))
+		gm_svm_sleep(svm, flags);
 	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
-/*
- * KVM's page tables and the module's pages use the first entry of the PAT, the
- * guest's other mappings the rest: memory that KVM has mapped as well must be
- * cached, whatever the guest puts there. Linux puts write-back there.
- */
-static u64 gm_svm_pat(struct kvm_vcpu *vcpu, bool inside)
+static __always_inline void gm_svm_switch_tables(struct vcpu_svm *svm, hpa_t root,
+						 unsigned long cr3, u64 pat)
 {
-	u64 pat = vcpu->arch.pat;
-
-	return inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat;
-}
-
-static void gm_svm_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
-			       u32 flags)
-{
-	bool inside = flags & GM_VIEW_INSIDE;
-	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
-	vcpu->arch.cr3 = cr3;
+	svm->vcpu.arch.cr3 = cr3;
 	vmcb->save.cr3 = cr3;
 	vmcb_mark_dirty(vmcb, VMCB_CR);
 	if (likely(VALID_PAGE(root)))
 		vmcb->control.nested_cr3 = __sme_set(root);
-
-	vmcb->save.g_pat = gm_svm_pat(vcpu, inside);
+	vmcb->save.g_pat = pat;
 	vmcb_mark_dirty(vmcb, VMCB_NPT);
 
 	/* One ASID for all views: a nested CR3 does not tag translations. */
 	vmcb->control.tlb_ctl = static_cpu_has(X86_FEATURE_FLUSHBYASID) ?
 				TLB_CONTROL_FLUSH_ASID : TLB_CONTROL_FLUSH_ALL_ASID;
+}
 
-	gm_svm_intercept(svm, flags);
-	if (inside)
-		vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+static void gm_svm_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
+			      u32 flags)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	/*
+	 * KVM's page tables and the module's pages use the first entry of the PAT,
+	 * the guest's other mappings the rest: memory that KVM has mapped as well
+	 * must be cached, whatever the guest puts there. Linux puts write-back there.
+	 */
+	gm_svm_switch_tables(svm, root, cr3, (vcpu->arch.pat & ~0xffULL) | MTRR_TYPE_WRBACK);
+
+	/* KVM's step to the end of an NMI would step the module. */
+	if (unlikely(svm->nmi_singlestep)) {
+		svm->nmi_singlestep = false;
+		vmcb->save.rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+	vcpu->arch.gm.vendor_saved = vmcb->control.intercepts[INTERCEPT_EXCEPTION];
+	gm_svm_intercept(svm, ~0, flags);
+	vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+}
+
+static void gm_svm_leave_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	gm_svm_switch_tables(svm, root, cr3, vcpu->arch.pat);
+	gm_svm_intercept(svm, vcpu->arch.gm.vendor_saved, 0);
 }
 
 static void gm_svm_update_view(struct kvm_vcpu *vcpu, u32 flags)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (vcpu->arch.gm.mwait == !!(flags & GM_VIEW_MWAIT))
-		return;
-	gm_svm_mwait(svm, flags & GM_VIEW_MWAIT);
+	gm_svm_sleep(svm, flags);
 	vmcb_mark_dirty(svm->vmcb, VMCB_INTERCEPTS);
 }
 
@@ -115,7 +117,8 @@ static bool gm_svm_supports(struct kvm *kvm)
 const struct gm_vendor_ops gm_svm_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xd9 },		/* VMMCALL */
 	.supports	= gm_svm_supports,
-	.switch_view	= gm_svm_switch_view,
+	.enter_view	= gm_svm_enter_view,
+	.leave_view	= gm_svm_leave_view,
 	.update_view	= gm_svm_update_view,
 };
 
@@ -176,6 +179,7 @@ bool __gm_svm_fastpath(struct kvm_vcpu *vcpu)
 	vmcb->save.rax = regs[VCPU_REGS_RAX];
 	vmcb->save.rsp = regs[VCPU_REGS_RSP];
 	vmcb->save.rip = regs[VCPU_REGS_RIP];
+	vmcb->save.rflags = vcpu->arch.gm.rflags;
 	++vcpu->stat.exits;
 	return true;
 }

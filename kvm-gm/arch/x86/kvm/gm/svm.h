@@ -18,10 +18,10 @@ static inline void gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
 
 bool __gm_svm_fastpath(struct kvm_vcpu *vcpu);
 
-/* After VMRUN: see gm_fastpath(). True: run again. */
-static inline bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
+/* After VMRUN, in the guest's context: see gm_fastpath(). True: run again. */
+static __always_inline bool gm_svm_fastpath(struct kvm_vcpu *vcpu)
 {
-	return gm_enabled(vcpu->kvm) && __gm_svm_fastpath(vcpu);
+	return gm_in_guest_context(vcpu, __gm_svm_fastpath);
 }
 
 /* An exit while inside: see gm_handle_exit(). */

@@ -13,9 +13,10 @@
 
 #define GM_HYPERCALL_LEN	3
 
-/* What a view is, for switch_view(): */
+/* What a view is: */
 #define GM_VIEW_INSIDE	(1 << 0)	/* a module's */
 #define GM_VIEW_MWAIT	(1 << 1)	/* where MONITOR and MWAIT do not exit */
+#define GM_VIEW_HLT	(1 << 2)	/* where HLT exits, as it does not outside */
 
 struct gm_vendor_ops {
 	/* The hypercall instruction that always exits on this CPU. */
@@ -25,15 +26,15 @@ struct gm_vendor_ops {
 	bool (*supports)(struct kvm *kvm);
 
 	/*
-	 * After: the vCPU walks second-level tables at @root (INVALID_PAGE: they
-	 * are loaded before the next VM-entry) and the guest's tables at @cr3,
-	 * and uses no translation cached under another view. @flags, GM_VIEW_*:
-	 * inside, every exception exits, nothing is delivered by hardware without
-	 * an exit, and no interrupt shadow is left; else exceptions exit as they
-	 * did, and so do MONITOR and MWAIT.
+	 * After both: the vCPU walks second-level tables at @root (INVALID_PAGE:
+	 * they are loaded before the next VM-entry) and the guest's tables at
+	 * @cr3, and uses no translation cached under another view. Inside, every
+	 * exception exits, nothing is delivered by hardware without an exit, and
+	 * no interrupt shadow is left; @flags, GM_VIEW_*, are the view's. Outside,
+	 * exceptions exit as they did, and so do MONITOR and MWAIT.
 	 */
-	void (*switch_view)(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
-			    u32 flags);
+	void (*enter_view)(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3, u32 flags);
+	void (*leave_view)(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3);
 
 	/* The flags of the view that the vCPU is in have changed. */
 	void (*update_view)(struct kvm_vcpu *vcpu, u32 flags);
@@ -64,8 +65,8 @@ struct gm_exit {
  * Called by the vendor when a hypercall instruction has exited, before anything
  * else: interrupts are off, nothing may sleep, no request may be made. The
  * general registers, RIP and CR3 are in vcpu->arch, and the vCPU executes 64-bit
- * code at CPL 0. True: the crossing is done, in vcpu->arch and by set_rflags()
- * and switch_view(); false: nothing is.
+ * code at CPL 0. True: the crossing is done, in vcpu->arch, by enter_view() or
+ * leave_view(), and with RFLAGS in vcpu->arch.gm.rflags; false: nothing is.
  */
 bool gm_fastpath(struct kvm_vcpu *vcpu, u64 gs_base, u64 rflags);
 

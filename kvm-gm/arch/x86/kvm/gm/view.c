@@ -3,41 +3,16 @@
  * Guarded modules: views (I2, I4, I5).
  *
  * A view is a second-level page table of its own, told apart by role.view.
- * This file switches a vCPU between views and decides which page backs a
- * guest frame in a view, and with which permissions. View 0 is the guest's;
- * in a module's view nothing but its sealed text is executable.
+ * This file decides which page backs a guest frame in a view, and with which
+ * permissions; view.h switches a vCPU between views. View 0 is the guest's; in
+ * a module's view nothing but its sealed text is executable.
  */
 #include "gm/gm.h"
+#include "gm/view.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
-
-/*
- * A vCPU keeps the root of each view that it has been in, so that a switch is
- * a swap. A root that has become obsolete comes with a request that frees all
- * of them before the next VM-entry; a missing one is found or made by
- * kvm_mmu_reload() after the vCPU has left its inner loop, for which the
- * request below sees to it.
- */
-static __always_inline void gm_switch_view(struct kvm_vcpu *vcpu, u32 view,
-					   unsigned long cr3, u32 flags)
-{
-	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
-	struct kvm_mmu *mmu = vcpu->arch.mmu;
-	hpa_t root = v->roots[view];
-
-	v->roots[v->view] = mmu->root.hpa;
-	v->roots[view] = INVALID_PAGE;
-	mmu->root.hpa = root;
-	mmu->root_role.view = view;
-	v->view = view;
-
-	if (unlikely(!VALID_PAGE(root)))
-		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
-	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
-	kvm_x86_ops.gm->switch_view(vcpu, root, cr3, flags);
-}
 
 void __gm_free_roots(struct kvm_vcpu *vcpu)
 {
@@ -54,41 +29,9 @@ void __gm_free_roots(struct kvm_vcpu *vcpu)
 	read_unlock(&vcpu->kvm->mmu_lock);
 }
 
-/* Raise privilege. The caller has checked everything (I1). */
-void gm_enter_view(struct kvm_vcpu *vcpu, struct gm_seal *seal,
-		   struct gm_activation *act)
-{
-	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
-
-	kref_get(&seal->ref);
-	v->seal = seal;
-	v->act = act;
-	v->guest_cr3 = kvm_read_cr3(vcpu);
-	v->guest_dr7 = vcpu->arch.dr7;
-
-	gm_return_borrowed(seal);
-	gm_switch_view(vcpu, seal->id, gfn_to_gpa(seal->aperture), READ_ONCE(seal->view_flags));
-
-	/* The guest has no business setting breakpoints inside. */
-	if (v->guest_dr7 & DR7_BP_EN_MASK)
-		kvm_set_dr(vcpu, 7, DR7_FIXED_1);
-}
-
-/* Drop privilege. Registers are the caller's business. */
 void gm_leave_view(struct kvm_vcpu *vcpu)
 {
-	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
-	struct gm_seal *seal = v->seal;
-
-	gm_switch_view(vcpu, 0, v->guest_cr3, 0);
-
-	if (v->guest_dr7 & DR7_BP_EN_MASK)
-		kvm_set_dr(vcpu, 7, v->guest_dr7);
-
-	v->seal = NULL;
-	v->act = NULL;
-	gm_return_borrowed(seal);
-	gm_put_seal(seal);
+	__gm_leave_view(vcpu);
 }
 
 /*

@@ -20,7 +20,7 @@ void gm_abandon(struct kvm_vcpu *vcpu)
 	u64 rip = seal->gates[seal->resume].insn;
 	u64 sp = act->guest_sp;
 
-	gm_scrub_registers(vcpu, 0, kvm_get_rflags(vcpu));
+	gm_hide_registers(vcpu);
 	gm_fpu_drop(vcpu, act);
 	gm_lose_activation(seal, act);
 	gm_leave_view(vcpu);

@@ -24,20 +24,34 @@
 #define GM_IO_STRING		BIT(4)
 #define GM_APIC_TYPE_LAST	TYPE_LINEAR_APIC_INST_WRITE	/* of reads and writes */
 
-/* No other page tables inside, and no sleep but the one that is granted. */
-static void gm_vmx_controls(struct vcpu_vmx *vmx, u32 flags)
+/* By the VMCS itself: gm_vmx_supports() refuses Hyper-V's enlightened one. */
+#define gm_vmread(field)		__vmcs_readl(field)
+#define gm_vmwrite(field, value)	__vmcs_writel(field, value)
+
+/* Nothing sleeps inside but by the MWAIT that is granted, which is for nobody outside. */
+static noinline u32 gm_vmx_sleep_controls(struct kvm_vcpu *vcpu, u32 control, u32 flags)
+{
+	const u32 mwait = CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING;
+
+	control |= mwait | CPU_BASED_HLT_EXITING;
+	if ((flags & GM_VIEW_MWAIT) || kvm_mwait_in_guest(vcpu->kvm))
+		control &= ~mwait;
+	if (!(flags & GM_VIEW_INSIDE) && kvm_hlt_in_guest(vcpu->kvm))
+		control &= ~CPU_BASED_HLT_EXITING;
+	vcpu->arch.gm.sleep = flags & (GM_VIEW_MWAIT | GM_VIEW_HLT);
+	return control;
+}
+
+/* And the CPU walks no page tables but the view's. */
+static __always_inline void gm_vmx_controls(struct kvm_vcpu *vcpu, u32 flags)
 {
 	const u32 inside = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
-	const u32 mwait = CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING;
-	u32 control = exec_controls_get(vmx) & ~(inside | mwait | CPU_BASED_HLT_EXITING);
-	struct kvm *kvm = vmx->vcpu.kvm;
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 control = exec_controls_get(vmx);
 
-	if (flags & GM_VIEW_INSIDE)
-		control |= inside;
-	if (!(flags & GM_VIEW_MWAIT) && !kvm_mwait_in_guest(kvm))
-		control |= mwait;
-	if ((flags & GM_VIEW_INSIDE) || !kvm_hlt_in_guest(kvm))
-		control |= CPU_BASED_HLT_EXITING;
+	control = (flags & GM_VIEW_INSIDE) ? control | inside : control & ~inside;
+	if (unlikely(vcpu->arch.gm.sleep || (flags & (GM_VIEW_MWAIT | GM_VIEW_HLT))))
+		control = gm_vmx_sleep_controls(vcpu, control, flags);
 	exec_controls_set(vmx, control);
 }
 
@@ -46,41 +60,59 @@ static void gm_vmx_controls(struct vcpu_vmx *vmx, u32 flags)
  * guest's other mappings the rest: memory that KVM has mapped as well must be
  * cached, whatever the guest puts there. Linux puts write-back there.
  */
-static void gm_vmx_pat(struct kvm_vcpu *vcpu, bool inside)
+static noinline void gm_vmx_pat(struct kvm_vcpu *vcpu, bool inside)
 {
 	u64 pat = vcpu->arch.pat;
 
-	if (likely((pat & 0xff) == MTRR_TYPE_WRBACK) ||
-	    !(vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT))
-		return;
-	vmcs_write64(GUEST_IA32_PAT,
-		     inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat);
+	if (vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT)
+		gm_vmwrite(GUEST_IA32_PAT,
+			   inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat);
 }
 
-static void gm_vmx_switch_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
-			       u32 flags)
+/* As construct_eptp() has it for a guest that is not nested (SDM vol. 3, table "EPTP"). */
+static __always_inline u64 gm_vmx_eptp(struct kvm_vcpu *vcpu, hpa_t root)
 {
-	bool inside = flags & GM_VIEW_INSIDE;
+	BUILD_BUG_ON(VMX_EPTP_PWL_4 != 3 << 3 || VMX_EPTP_PWL_5 != 4 << 3);
 
-	if (inside && kvm_is_cr4_bit_set(vcpu, X86_CR4_PCIDE))
-		cr3 |= vcpu->arch.gm.guest_cr3 & X86_CR3_PCID_MASK;
+	return root | VMX_EPTP_MT_WB | (u64)(vcpu->arch.mmu->root_role.level - 1) << 3 |
+	       (enable_ept_ad_bits ? VMX_EPTP_AD_ENABLE_BIT : 0);
+}
+
+static __always_inline void gm_vmx_switch_tables(struct kvm_vcpu *vcpu, hpa_t root,
+						 unsigned long cr3, bool inside)
+{
 	vcpu->arch.cr3 = cr3;
 	kvm_register_mark_available(vcpu, VCPU_EXREG_CR3);
-	vmcs_writel(GUEST_CR3, cr3);
+	gm_vmwrite(GUEST_CR3, cr3);
 	if (likely(VALID_PAGE(root)))
-		vmcs_write64(EPT_POINTER,
-			     construct_eptp(vcpu, root, vcpu->arch.mmu->root_role.level));
+		gm_vmwrite(EPT_POINTER, gm_vmx_eptp(vcpu, root));
+	if (unlikely((vcpu->arch.pat & 0xff) != MTRR_TYPE_WRBACK))
+		gm_vmx_pat(vcpu, inside);
+}
 
-	gm_vmx_pat(vcpu, inside);
-	gm_vmx_controls(to_vmx(vcpu), flags);
-	vmcs_write32(EXCEPTION_BITMAP, inside ? ~0 : vcpu->arch.gm.vendor_saved);
-	if (inside)
+static void gm_vmx_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
+			      u32 flags)
+{
+	if (kvm_is_cr4_bit_set(vcpu, X86_CR4_PCIDE))
+		cr3 |= vcpu->arch.gm.guest_cr3 & X86_CR3_PCID_MASK;
+	gm_vmx_switch_tables(vcpu, root, cr3, true);
+	gm_vmx_controls(vcpu, flags | GM_VIEW_INSIDE);
+	gm_vmwrite(EXCEPTION_BITMAP, ~0U);
+	if (unlikely(gm_vmread(GUEST_INTERRUPTIBILITY_INFO) &
+		     (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		vmx_set_interrupt_shadow(vcpu, 0);
+}
+
+static void gm_vmx_leave_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3)
+{
+	gm_vmx_switch_tables(vcpu, root, cr3, false);
+	gm_vmx_controls(vcpu, 0);
+	gm_vmwrite(EXCEPTION_BITMAP, vcpu->arch.gm.vendor_saved);
 }
 
 static void gm_vmx_update_view(struct kvm_vcpu *vcpu, u32 flags)
 {
-	gm_vmx_controls(to_vmx(vcpu), flags);
+	gm_vmx_controls(vcpu, flags);
 }
 
 /*
@@ -95,7 +127,8 @@ static bool gm_vmx_supports(struct kvm *kvm)
 const struct gm_vendor_ops gm_vmx_ops = {
 	.hypercall	= { 0x0f, 0x01, 0xc1 },		/* VMCALL */
 	.supports	= gm_vmx_supports,
-	.switch_view	= gm_vmx_switch_view,
+	.enter_view	= gm_vmx_enter_view,
+	.leave_view	= gm_vmx_leave_view,
 	.update_view	= gm_vmx_update_view,
 };
 
@@ -141,12 +174,20 @@ static void gm_vmx_classify_exception(struct kvm_vcpu *vcpu, struct gm_exit *exi
 	}
 }
 
-/* Does the guest's kernel execute 64-bit code? CPL is the DPL of SS. */
-static bool gm_vmx_in_kernel(struct kvm_vcpu *vcpu)
+/*
+ * From the guest's view: does its kernel execute 64-bit code? CPL is the DPL of
+ * SS. What gm_fastpath() needs of the environment besides is read.
+ */
+static __always_inline bool gm_vmx_look_outside(struct kvm_vcpu *vcpu, u64 *gs_base)
 {
-	return (vcpu->arch.efer & EFER_LMA) &&
-	       (vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) &&
-	       !VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
+	if (!(vcpu->arch.efer & EFER_LMA) ||
+	    !(gm_vmread(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK) ||
+	    VMX_AR_DPL(gm_vmread(GUEST_SS_AR_BYTES)))
+		return false;
+	vcpu->arch.cr3 = gm_vmread(GUEST_CR3);
+	kvm_register_mark_available(vcpu, VCPU_EXREG_CR3);
+	*gs_base = gm_vmread(GUEST_GS_BASE);
+	return true;
 }
 
 /*
@@ -158,22 +199,25 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned long *regs = vcpu->arch.regs;
+	u64 gs_base = 0;
 
 	/* All of it: failed entries and bus locks have bits of their own. */
 	if (vmx->exit_reason.full != EXIT_REASON_VMCALL || is_guest_mode(vcpu) ||
 	    (vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
-	    (!gm_inside(vcpu) && !gm_vmx_in_kernel(vcpu)))
+	    (!gm_inside(vcpu) && !gm_vmx_look_outside(vcpu, &gs_base)))
 		return false;
 
-	regs[VCPU_REGS_RSP] = vmcs_readl(GUEST_RSP);
-	regs[VCPU_REGS_RIP] = vmcs_readl(GUEST_RIP);
+	regs[VCPU_REGS_RSP] = gm_vmread(GUEST_RSP);
+	regs[VCPU_REGS_RIP] = gm_vmread(GUEST_RIP);
 	vcpu->arch.regs_avail |= BIT(VCPU_REGS_RSP) | BIT(VCPU_REGS_RIP);
-	if (!gm_fastpath(vcpu, vmcs_readl(GUEST_GS_BASE), vmcs_readl(GUEST_RFLAGS)))
+	if (!gm_fastpath(vcpu, gs_base, gm_vmread(GUEST_RFLAGS)))
 		return false;
 
-	vmcs_writel(GUEST_RSP, regs[VCPU_REGS_RSP]);
-	vmcs_writel(GUEST_RIP, regs[VCPU_REGS_RIP]);
-	vcpu->arch.regs_dirty = 0;
+	gm_vmwrite(GUEST_RSP, regs[VCPU_REGS_RSP]);
+	gm_vmwrite(GUEST_RIP, regs[VCPU_REGS_RIP]);
+	gm_vmwrite(GUEST_RFLAGS, vcpu->arch.gm.rflags);
+	if (unlikely(vmx->hv_deadline_tsc != -1))
+		vmx_update_hv_timer(vcpu, false);
 	vmx->loaded_vmcs->launched = 1;
 	++vcpu->stat.exits;
 	return true;

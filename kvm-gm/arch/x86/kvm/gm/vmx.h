@@ -16,11 +16,14 @@ static inline u32 gm_vmx_exceptions(struct kvm_vcpu *vcpu, u32 outside)
 
 bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu);
 
-/* After VM-exit: see gm_fastpath(). True: enter again. */
-static inline bool gm_vmx_fastpath(struct kvm_vcpu *vcpu)
+/* After VM-exit, in the guest's context: see gm_fastpath(). True: enter again. */
+static __always_inline bool gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 {
-	return gm_enabled(vcpu->kvm) && __gm_vmx_fastpath(vcpu);
+	return gm_in_guest_context(vcpu, __gm_vmx_fastpath);
 }
+
+/* Of vmx.c: the preemption timer restarts with every VM-entry. */
+void vmx_update_hv_timer(struct kvm_vcpu *vcpu, bool force_immediate_exit);
 
 /* An exit while inside: see gm_handle_exit(). */
 int gm_vmx_handle_exit(struct kvm_vcpu *vcpu);
