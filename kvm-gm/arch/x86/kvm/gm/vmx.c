@@ -98,6 +98,8 @@ static void gm_vmx_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long c
 	gm_vmx_switch_tables(vcpu, root, cr3, true);
 	gm_vmx_controls(vcpu, flags | GM_VIEW_INSIDE);
 	gm_vmwrite(EXCEPTION_BITMAP, ~0U);
+	/* What MOV SS held back: the guest's breakpoint, or its step. */
+	gm_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	if (unlikely(gm_vmread(GUEST_INTERRUPTIBILITY_INFO) &
 		     (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		vmx_set_interrupt_shadow(vcpu, 0);
