@@ -238,10 +238,23 @@ static void gm_vmx_classify_apic_access(struct kvm_vcpu *vcpu, struct gm_exit *e
 
 int gm_vmx_handle_exit(struct kvm_vcpu *vcpu)
 {
+	u32 vectoring = to_vmx(vcpu)->idt_vectoring_info;
 	struct gm_exit exit = {
 		.class = GM_EXIT_OTHER,
 		.code = to_vmx(vcpu)->exit_reason.basic,
 	};
+
+	/*
+	 * INT n, which no sealed text holds: nothing else is delivered inside. The
+	 * guest must not find it at the resume gate, behind an instruction that is
+	 * none there.
+	 */
+	if (vectoring & VECTORING_INFO_VALID_MASK) {
+		kvm_clear_interrupt_queue(vcpu);
+		exit.code = EXIT_REASON_EXCEPTION_NMI |
+			    (vectoring & VECTORING_INFO_VECTOR_MASK) << GM_VECTOR_SHIFT;
+		return gm_handle_exit(vcpu, &exit);
+	}
 
 	switch (exit.code) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
