@@ -251,7 +251,7 @@ static __always_inline int gm_do_in_call(struct kvm_vcpu *vcpu, struct gm_gate *
 	top = act->stack_top - 16;
 	if (args)
 		top -= ALIGN(gate->stack_words * 8, 16);
-	frame = (u64 *)(act->top_page + offset_in_page(top));
+	frame = (u64 *)(act->top_page + PAGE_SIZE - (act->stack_top - top));
 	if (args)
 		memcpy(frame, args, gate->stack_words * 8);
 	frame[-1] = seal->out_return;
@@ -578,6 +578,8 @@ int __gm_hypercall(struct kvm_vcpu *vcpu)
 		return GM_CONTINUE;
 
 	gate = gm_find_gate(vcpu->kvm, rip);
+	/* What follows takes RSP from vcpu->arch.regs. */
+	kvm_rsp_read(vcpu);
 	if (gate)
 		return gm_cross(vcpu, gate,
 				kvm_x86_call(get_segment_base)(vcpu, VCPU_SREG_GS),
