@@ -91,7 +91,7 @@ enum {
 	TRAMPOLINE = 0x30, IN_RETURN = 0x33, RESUME = 0x40, RET = 0x50,
 };
 
-/* A module's text. */
+/* A module's text; here, too. */
 enum { TEXT_STUB = 0x100, TEXT_STUB_PARK = 0x110, TEXT_OUT_RETURN = 0x120 };
 extern const char text[], text_null[], text_out[], text_park[], text_end[];
 asm(".pushsection .rodata\n"
@@ -130,11 +130,11 @@ asm(".pushsection .rodata\n"
     "	ud2\n"
 
     "	.org text + 0x100, 0xcc\n"
-    "	.byte 0x0f, 0x01, 0xd9, 0xc3\n"
+    "	.byte 0xcc, 0xcc, 0xcc, 0xc3\n"
     "	.org text + 0x110, 0xcc\n"
-    "	.byte 0x0f, 0x01, 0xd9, 0xc3\n"
+    "	.byte 0xcc, 0xcc, 0xcc, 0xc3\n"
     "	.org text + 0x120, 0xcc\n"
-    "	.byte 0x0f, 0x01, 0xd9, 0x0f, 0x0b\n"
+    "	.byte 0xcc, 0xcc, 0xcc, 0x0f, 0x0b\n"
     "text_end:\n"
     ".popsection");
 

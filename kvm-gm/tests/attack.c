@@ -21,6 +21,7 @@ struct module victim, other;
 struct vcpu *cpu, *cpu2;
 
 extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], kernel_write[];
+extern const char kernel_hypercall[], text_hypercall[], text_foreign_hypercall[];
 extern const char text_null[], text_jump[], text_args[], text_identity[], out[];
 extern const char out_indirect[], out_args[], out_return[], out_fpu_begin[], out_fpu_end[];
 extern const char out_asm[], out_noreturn[], text_out_window_first[], text_out_window_second[];
@@ -79,6 +80,9 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 	module->gates[GATE_ASM].results = 1;	/* RAX */
 	module_set_trampoline(module, va + 0x80, va + 0xa0);
 	memcpy(module->content[REGION_TEXT], victim_text, PAGE);
+	put_hypercall(module->content[REGION_TEXT] + (text_hypercall - victim_text));
+	put_foreign_hypercall(module->content[REGION_TEXT] +
+			      (text_foreign_hypercall - victim_text));
 	memset(module->content[REGION_RODATA], 0xc0, PAGE);
 	memset(module->content[REGION_DATA], 0xda, PAGE);
 	if (setup->hostinfo) {
@@ -117,12 +121,18 @@ void seal(struct module *module)
 	expect(!r, "KVM_GM_SEAL: %s", strerror(-r));
 }
 
+void load_kernel(void)
+{
+	memcpy(vm.memory + KERNEL, kernel, kernel_end - kernel);
+	put_hypercall(vm.memory + KERNEL + (kernel_hypercall - kernel));
+}
+
 void start_with(const struct setup *setup)
 {
 	unsigned int i;
 
 	machine_create(&vm, true);
-	memcpy(vm.memory + KERNEL, kernel, kernel_end - kernel);
+	load_kernel();
 	if (setup->interrupt_controller)
 		must(ioctl(vm.vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	for (i = 0; i < (setup->vcpus ?: 1); i++)
@@ -240,6 +250,12 @@ void call_gate(struct vcpu *vcpu, unsigned int gate, uint64_t sp, uint64_t rdi,
 void call_text(struct vcpu *vcpu, const char *symbol, uint64_t sp, uint64_t rsi, uint64_t rdx)
 {
 	call_gate(vcpu, GATE_JUMP, sp, text_va(symbol), rsi, rdx);
+}
+
+void forge_hypercall(void *at)
+{
+	put_hypercall(at);
+	((uint8_t *)at)[3] = 0xf4;
 }
 
 void set_management_mode(struct vcpu *vcpu, bool on)

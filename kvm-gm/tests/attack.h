@@ -20,6 +20,8 @@ struct attack {
 	const char *about;		/* what the hostile kernel does, and what it gets */
 	void (*run)(const struct attack *attack);
 	const void *with;		/* of the function's own kind */
+	enum vendor only;		/* 0: both */
+	const char *why;		/* there is none for the other */
 };
 
 /* One for each invariant or part of it, ended by a row without a name. */
@@ -50,6 +52,8 @@ struct setup {
 };
 
 void start(void);
+/* For who makes the machine itself. */
+void load_kernel(void);
 void start_with(const struct setup *setup);
 /* The victim at another window, to be sealed by the caller. */
 void prepare(struct module *module, unsigned int window, const struct setup *setup);
@@ -101,6 +105,9 @@ void call_gate(struct vcpu *vcpu, unsigned int gate, uint64_t sp, uint64_t rdi,
 void call_text(struct vcpu *vcpu, const char *symbol, uint64_t sp, uint64_t rsi,
 	       uint64_t rdx);
 
+/* In the guest's own memory: a hypercall, then HLT. */
+void forge_hypercall(void *at);
+
 /* Enter or leave SMM, as it is but for pending exceptions: those are dropped. */
 void set_management_mode(struct vcpu *vcpu, bool on);
 
@@ -115,6 +122,9 @@ void skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 #define expect(condition, ...)	((condition) ? (void)0 : fail(__VA_ARGS__))
 #define expect_equal(what, got, want) \
 	equal_at(__FILE__, __LINE__, what, (uint64_t)(got), (uint64_t)(want))
+
+/* What KVM_GM_V_EXIT tells of an exit, <asm/svm.h> and <asm/vmx.h>: this vendor's. */
+#define exit_code(svm, vmx)	((uint64_t)(machine_vendor() == SVM ? (svm) : (vmx)))
 
 /* A halt at the HLT at @va. */
 #define expect_halt(vcpu, va)	halt_at(__FILE__, __LINE__, vcpu, va)

@@ -3,6 +3,8 @@
  * I7: a violation drops privilege, is reported and acted upon by policy; what
  * ends a module or a machine in the middle of a stay leaves nothing behind.
  */
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +77,9 @@ static void stop_inside(const struct attack *attack)
 	(void)attack;
 	start_with(&(struct setup) { .policy = KVM_GM_POLICY_STOP });
 	call_text(cpu, text_hlt, SP, 0, 0);
-	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_hlt), 0x78,
-			 .module = &victim, .inside = SP, .policy = KVM_GM_POLICY_STOP);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_hlt),
+			 exit_code(SVM_EXIT_HLT, EXIT_REASON_HLT), .module = &victim,
+			 .inside = SP, .policy = KVM_GM_POLICY_STOP);
 	expect_activations(0, 1);
 	for (i = 0; i < 3; i++)
 		expect_violation(cpu, KVM_GM_V_RESUME, GATE_RESUME, gate_va(GATE_RESUME), SP,
@@ -247,7 +250,7 @@ static void unsealed_while_out(const struct attack *attack)
 		interrupt(cpu, SP);
 	unseal();
 	victim_is_gone();
-	memcpy(machine_at(&vm, gate_va(*gate)), "\x0f\x01\xd9\xf4", 4);
+	forge_hypercall(machine_at(&vm, gate_va(*gate)));
 	kernel_at(cpu, gate_va(*gate), SP);
 	regs = expect_halt(cpu, gate_va(*gate) + 3);
 	expect_equal("RAX", regs.rax, -KVM_ENOSYS);
@@ -531,6 +534,40 @@ static void svme_by_msr(const struct attack *attack)
 	expect_equal("EFER", vcpu_sregs(cpu).efer, 0xd00);
 }
 
+#define CR4_VMXE	0x2000ULL
+
+static void vmxe_by_guest(const struct attack *attack)
+{
+	extern const char kernel_write_cr4[];
+	struct kvm_regs regs;
+	uint64_t cr4;
+
+	(void)attack;
+	start();
+	cr4 = vcpu_sregs(cpu).cr4;
+	regs = kernel_regs(kernel_va(kernel_write_cr4), SP);
+	regs.rax = cr4 | CR4_VMXE;
+	vcpu_set_regs(cpu, &regs);
+	expect_vector(cpu, GP_VECTOR, 0, kernel_va(kernel_write_cr4));
+	expect_equal("CR4", vcpu_sregs(cpu).cr4, cr4);
+}
+
+static void vmxe_by_userspace(const struct attack *attack)
+{
+	struct kvm_sregs sregs;
+
+	(void)attack;
+	start();
+	sregs = vcpu_sregs(cpu);
+	sregs.cr4 |= CR4_VMXE;
+	expect_equal("KVM_SET_SREGS", ioctl(cpu->fd, KVM_SET_SREGS, &sregs), -1);
+	expect_equal("its error", errno, EINVAL);
+	expect_equal("CR4", vcpu_sregs(cpu).cr4, sregs.cr4 & ~CR4_VMXE);
+}
+
+#define SVME_IS_AMDS	SVM, "EFER.SVME is AMD's"
+#define VMXE_IS_INTELS	VMX, "CR4.VMXE is Intel's"
+
 const struct attack closed_attacks[] = {
 	{ "policy-stop", 7, "a write to text, policy stop: again each time that it goes on",
 	  stop_outside, NULL },
@@ -586,9 +623,14 @@ const struct attack closed_attacks[] = {
 	{ "machine-ends", 7, "machines that end with vCPUs inside: nothing is left",
 	  machine_ends, NULL },
 	{ "seal-often", 7, "50 seals and unseals: no memory is lost", repeated, NULL },
-	{ "svme", 7, "the guest enables nested virtualization: #GP", svme_by_guest, NULL },
+	{ "svme", 7, "the guest enables nested virtualization: #GP", svme_by_guest, NULL,
+	  SVME_IS_AMDS },
 	{ "svme-userspace", 7, "userspace enables nested virtualization: EINVAL",
-	  svme_by_userspace, NULL },
-	{ "svme-msr", 7, "the same by KVM_SET_MSRS: refused", svme_by_msr, NULL },
+	  svme_by_userspace, NULL, SVME_IS_AMDS },
+	{ "svme-msr", 7, "the same by KVM_SET_MSRS: refused", svme_by_msr, NULL, SVME_IS_AMDS },
+	{ "vmxe", 7, "the guest enables nested virtualization: #GP", vmxe_by_guest, NULL,
+	  VMXE_IS_INTELS },
+	{ "vmxe-userspace", 7, "userspace enables nested virtualization: EINVAL",
+	  vmxe_by_userspace, NULL, VMXE_IS_INTELS },
 	{}
 };

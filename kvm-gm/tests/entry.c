@@ -325,7 +325,7 @@ static void forged_page(const struct attack *attack)
 	start();
 	va = region_va(f->region) + f->offset;
 	machine_map(&vm, region_va(f->region), SCRATCH, PTE_P | PTE_W);
-	memcpy(vm.memory + SCRATCH + f->offset, "\x0f\x01\xd9\xf4", 4);
+	forge_hypercall(vm.memory + SCRATCH + f->offset);
 	kernel_at(cpu, va, SP);
 	expect_violation(cpu, KVM_GM_V_GATE, f->gate < 0 ? KVM_GM_NO_GATE : (uint32_t)f->gate,
 			 va, va, .module = &victim);
@@ -340,7 +340,7 @@ static void forged_way_in(const struct attack *attack)
 	start();
 	arrive(e->gate);
 	machine_map(&vm, region_va(REGION_GATES), SCRATCH, PTE_P | PTE_W);
-	memcpy(vm.memory + SCRATCH + (gate_va(e->gate) & (PAGE - 1)), "\x0f\x01\xd9\xf4", 4);
+	forge_hypercall(vm.memory + SCRATCH + (gate_va(e->gate) & (PAGE - 1)));
 	machine_map(&vm, region_va(REGION_TEXT), SCRATCH + PAGE, PTE_P | PTE_W);
 	memset(vm.memory + SCRATCH + PAGE, 0xf4, PAGE);
 	memset(vm.memory + SCRATCH + 0xa0, 0xc3, 1);
@@ -438,7 +438,7 @@ static void seal_request_from_module(const struct attack *attack)
 	(void)attack;
 	start();
 	machine_map(&vm, region_va(REGION_DATA), SCRATCH, PTE_P | PTE_W);
-	memcpy(vm.memory + SCRATCH, "\x0f\x01\xd9\xf4", 4);
+	forge_hypercall(vm.memory + SCRATCH);
 	expect_seal_request(region_va(REGION_DATA), region_va(REGION_TEXT), -1);
 }
 

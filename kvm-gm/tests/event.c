@@ -3,6 +3,8 @@
  * I2, events that come while a vCPU is inside: interrupts, NMIs, SMIs, machine
  * checks, INIT, the debugger. What the guest can handle it finds at the resume gate.
  */
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -167,7 +169,8 @@ static void vector_registers_dropped(const struct attack *attack)
 	expect_out_call(cpu, SP);
 	callee_returns(cpu, 0);
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_vectors_hlt_itself),
-			 0x78, .module = &victim, .inside = SP);
+			 exit_code(SVM_EXIT_HLT, EXIT_REASON_HLT), .module = &victim,
+			 .inside = SP);
 	for (i = 0; i < 16; i++)
 		expect_equal("an SIMD register", vector_register(cpu, i, 0), 0);
 }

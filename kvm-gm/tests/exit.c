@@ -4,6 +4,8 @@
  * raised: not by jumps, exceptions, interrupts, or instructions that have no
  * business in a module.
  */
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -16,7 +18,11 @@ extern const char kernel_halt[], kernel_jump[], text_goto[], text_return_to[];
 extern const char text_return_early[], text_return_late[], text_read[], text_write[];
 extern const char text_count[], text_keep[], text_divide[], text_undefined[];
 extern const char text_not_canonical[], text_load_ds[], text_load_ss[], text_float[];
-extern const char text_float_divide[], text_step[], text_vmcall[], text_syscall[], text_hlt[];
+extern const char text_float_divide[], text_step[], text_syscall[], text_hlt[];
+extern const char text_foreign_hypercall[], text_vmxon[], text_vmxoff[], text_vmclear[];
+extern const char text_vmptrld[], text_vmptrst[], text_vmread[], text_vmwrite[], text_vmlaunch[];
+extern const char text_vmresume[], text_invept[], text_invvpid[], text_vmfunc[], text_getsec[];
+extern const char text_rsm[];
 extern const char text_cpuid[], text_rdpmc[], text_read_cr0[], text_write_cr0[];
 extern const char text_write_cr4[], text_read_dr7[], text_write_dr7[], text_clts[];
 extern const char text_rdmsr[], text_wrmsr[], text_xsetbv[], text_wbinvd[];
@@ -199,9 +205,11 @@ static void exception_step(const struct attack *attack)
 struct instruction {
 	const char *text;
 	unsigned int offset;	/* of the instruction */
-	uint64_t code;		/* SVM's exit code */
+	uint32_t svm, vmx;	/* the exit code, UNDEFINED: the CPU has no such instruction */
 	uint64_t cr4;		/* to be set outside */
 };
+
+#define UNDEFINED	(~0U)
 
 static void instruction(const struct attack *attack)
 {
@@ -217,23 +225,66 @@ static void instruction(const struct attack *attack)
 	regs = vcpu_regs(cpu);
 	regs.rax = regs.rcx = 0;
 	vcpu_set_regs(cpu, &regs);
+	if (exit_code(i->svm, i->vmx) == UNDEFINED) {
+		expect_event(cpu, UD_VECTOR, NO_ERROR_CODE, SP);
+		expect_activations(1, 0);
+		return;
+	}
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(i->text) + i->offset,
-			 i->code, .module = &victim, .inside = SP);
+			 exit_code(i->svm, i->vmx), .module = &victim, .inside = SP);
 	expect_activations(0, 1);
 }
 
-/* No intercept is needed: the module has no text in tables that are not KVM's. */
+/* SVM needs no exit: the module has no text in tables that are not KVM's. */
 static void write_cr3(const struct attack *attack)
 {
 	uint64_t va;
 
 	(void)attack;
 	start();
-	va = text_va(text_write_cr3_after);
 	call_text(cpu, text_write_cr3, SP, PML4, 0);
+	if (machine_vendor() == VMX) {
+		expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_write_cr3),
+				 EXIT_REASON_CR_ACCESS, .module = &victim, .inside = SP);
+		return;
+	}
+	va = text_va(text_write_cr3_after);
 	expect_violation(cpu, KVM_GM_V_ESCAPE, bypassed_gate(va), va, va,
 			 .gpa = region_gpa(REGION_TEXT) + (va & (PAGE - 1)), .module = &victim,
 			 .inside = SP);
+}
+
+#define MSR_VMX_PROCBASED_CTLS2	0x48b
+#define ENABLE_VM_FUNCTIONS	(1ULL << (32 + 13))
+
+/* KVM offers it to nested hypervisors if the CPU has it. */
+static bool has_vm_functions(void)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = MSR_VMX_PROCBASED_CTLS2 } };
+
+	if (machine_vendor() == SVM)
+		return false;
+	if (ioctl(vm.kvm, KVM_GET_MSRS, &msrs) != 1 || !msrs.entry.data)
+		skip("KVM without nested virtualization does not tell of VM functions");
+	return msrs.entry.data & ENABLE_VM_FUNCTIONS;
+}
+
+/* VMX exits where it has it, since KVM permits none of its functions. */
+static void vmfunc(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	if (!has_vm_functions()) {
+		call_text(cpu, text_vmfunc, SP, 0, 0);
+		expect_event(cpu, UD_VECTOR, NO_ERROR_CODE, SP);
+		return;
+	}
+	call_text(cpu, text_vmfunc, SP, 0, 0);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_vmfunc),
+			 EXIT_REASON_VMFUNC, .module = &victim, .inside = SP);
 }
 
 static void harmless(const struct attack *attack)
@@ -399,6 +450,10 @@ static void resume_many_times(const struct attack *attack)
 #define INSTRUCTION(label, text, ...) \
 	{ "inside-" label, 2, text " inside: exit", instruction, \
 	  &(const struct instruction){ __VA_ARGS__ } }
+#define UNDEFINED_BY(vendor, label, text, ...) \
+	{ "inside-" label, 2, text " inside: exit, " vendor ": #UD", instruction, \
+	  &(const struct instruction){ __VA_ARGS__ } }
+
 const struct attack exit_attacks[] = {
 	JUMP("text", "the text's first instruction", .region = REGION_TEXT),
 	JUMP("text-middle", "the middle of the text", .region = REGION_TEXT, .text = text_count),
@@ -450,7 +505,8 @@ const struct attack exit_attacks[] = {
 		  .rsi = VA_USER, .vector = PF_VECTOR),
 	EXCEPTION("fetch-user", "a jump to user space", text_goto,
 		  .rsi = VA_USER, .vector = PF_VECTOR, .error = 0x10),
-	EXCEPTION("vmcall", "the other vendor's hypercall", text_vmcall, .vector = UD_VECTOR),
+	EXCEPTION("foreign-hypercall", "the other vendor's hypercall", text_foreign_hypercall,
+		  .vector = UD_VECTOR),
 	EXCEPTION("syscall", "a disabled system call", text_syscall, .vector = UD_VECTOR),
 	{ "exception-read-only", 2, "a store to the guest's read-only memory: when it allows it",
 	  exception_on_read_only, NULL },
@@ -459,26 +515,47 @@ const struct attack exit_attacks[] = {
 	{ "exception-step", 2, "the module steps itself: one #DB, then it goes on",
 	  exception_step, NULL },
 
-	INSTRUCTION("hlt", "HLT", text_hlt, 0, 0x78, 0),
-	INSTRUCTION("cpuid", "CPUID", text_cpuid, 0, 0x72, 0),
-	INSTRUCTION("rdpmc", "RDPMC", text_rdpmc, 0, 0x6f, 0),
-	INSTRUCTION("write-cr0", "a store to CR0 of another mode", text_write_cr0, 0, 0x65, 0),
-	INSTRUCTION("write-cr4", "a store to CR4", text_write_cr4, 0, 0x14, 0),
-	INSTRUCTION("read-dr7", "a load from DR7", text_read_dr7, 0, 0x27, 0),
-	INSTRUCTION("write-dr7", "a store to DR7", text_write_dr7, 0, 0x37, 0),
-	INSTRUCTION("rdmsr", "RDMSR", text_rdmsr, 5, 0x7c, 0),
-	INSTRUCTION("wrmsr", "WRMSR", text_wrmsr, 5, 0x7c, 0),
-	INSTRUCTION("xsetbv", "XSETBV", text_xsetbv, 2, 0x8d, 0x40000),
-	INSTRUCTION("wbinvd", "WBINVD", text_wbinvd, 0, 0x89, 0),
-	INSTRUCTION("invd", "INVD", text_invd, 0, 0x76, 0),
-	{ "inside-write-cr3", 2, "a store to CR3 inside, of the guest's own tables: escape",
+	INSTRUCTION("hlt", "HLT", text_hlt, 0, SVM_EXIT_HLT, EXIT_REASON_HLT, 0),
+	INSTRUCTION("cpuid", "CPUID", text_cpuid, 0, SVM_EXIT_CPUID, EXIT_REASON_CPUID, 0),
+	INSTRUCTION("rdpmc", "RDPMC", text_rdpmc, 0, SVM_EXIT_RDPMC, EXIT_REASON_RDPMC, 0),
+	INSTRUCTION("write-cr0", "a store to CR0 of another mode", text_write_cr0, 0,
+		    SVM_EXIT_CR0_SEL_WRITE, EXIT_REASON_CR_ACCESS, 0),
+	INSTRUCTION("write-cr4", "a store to CR4", text_write_cr4, 0, SVM_EXIT_WRITE_CR4,
+		    EXIT_REASON_CR_ACCESS, 0),
+	INSTRUCTION("read-dr7", "a load from DR7", text_read_dr7, 0, SVM_EXIT_READ_DR7,
+		    EXIT_REASON_DR_ACCESS, 0),
+	INSTRUCTION("write-dr7", "a store to DR7", text_write_dr7, 0, SVM_EXIT_WRITE_DR7,
+		    EXIT_REASON_DR_ACCESS, 0),
+	INSTRUCTION("rdmsr", "RDMSR", text_rdmsr, 5, SVM_EXIT_MSR, EXIT_REASON_MSR_READ, 0),
+	INSTRUCTION("wrmsr", "WRMSR", text_wrmsr, 5, SVM_EXIT_MSR, EXIT_REASON_MSR_WRITE, 0),
+	INSTRUCTION("xsetbv", "XSETBV", text_xsetbv, 2, SVM_EXIT_XSETBV, EXIT_REASON_XSETBV,
+		    0x40000),
+	INSTRUCTION("wbinvd", "WBINVD", text_wbinvd, 0, SVM_EXIT_WBINVD, EXIT_REASON_WBINVD, 0),
+	INSTRUCTION("invd", "INVD", text_invd, 0, SVM_EXIT_INVD, EXIT_REASON_INVD, 0),
+	{ "inside-write-cr3", 2, "the guest's own tables stored to CR3 inside: escape, VMX: exit",
 	  write_cr3, NULL },
-	INSTRUCTION("vmrun", "VMRUN", text_vmrun, 0, 0x80, 0),
-	INSTRUCTION("vmload", "VMLOAD", text_vmload, 0, 0x82, 0),
-	INSTRUCTION("vmsave", "VMSAVE", text_vmsave, 0, 0x83, 0),
-	INSTRUCTION("stgi", "STGI", text_stgi, 0, 0x84, 0),
-	INSTRUCTION("clgi", "CLGI", text_clgi, 0, 0x85, 0),
-	INSTRUCTION("invlpga", "INVLPGA", text_invlpga, 0, 0x7a, 0),
+	UNDEFINED_BY("VMX", "vmrun", "VMRUN", text_vmrun, 0, SVM_EXIT_VMRUN, UNDEFINED),
+	UNDEFINED_BY("VMX", "vmload", "VMLOAD", text_vmload, 0, SVM_EXIT_VMLOAD, UNDEFINED),
+	UNDEFINED_BY("VMX", "vmsave", "VMSAVE", text_vmsave, 0, SVM_EXIT_VMSAVE, UNDEFINED),
+	UNDEFINED_BY("VMX", "stgi", "STGI", text_stgi, 0, SVM_EXIT_STGI, UNDEFINED),
+	UNDEFINED_BY("VMX", "clgi", "CLGI", text_clgi, 0, SVM_EXIT_CLGI, UNDEFINED),
+	UNDEFINED_BY("VMX", "invlpga", "INVLPGA", text_invlpga, 0, SVM_EXIT_INVLPGA, UNDEFINED),
+	UNDEFINED_BY("SVM", "vmxon", "VMXON", text_vmxon, 0, UNDEFINED, EXIT_REASON_VMON),
+	UNDEFINED_BY("SVM", "vmxoff", "VMXOFF", text_vmxoff, 0, UNDEFINED, EXIT_REASON_VMOFF),
+	UNDEFINED_BY("SVM", "vmclear", "VMCLEAR", text_vmclear, 0, UNDEFINED, EXIT_REASON_VMCLEAR),
+	UNDEFINED_BY("SVM", "vmptrld", "VMPTRLD", text_vmptrld, 0, UNDEFINED, EXIT_REASON_VMPTRLD),
+	UNDEFINED_BY("SVM", "vmptrst", "VMPTRST", text_vmptrst, 0, UNDEFINED, EXIT_REASON_VMPTRST),
+	UNDEFINED_BY("SVM", "vmread", "VMREAD", text_vmread, 0, UNDEFINED, EXIT_REASON_VMREAD),
+	UNDEFINED_BY("SVM", "vmwrite", "VMWRITE", text_vmwrite, 0, UNDEFINED, EXIT_REASON_VMWRITE),
+	UNDEFINED_BY("SVM", "vmlaunch", "VMLAUNCH", text_vmlaunch, 0,
+		     UNDEFINED, EXIT_REASON_VMLAUNCH),
+	UNDEFINED_BY("SVM", "vmresume", "VMRESUME", text_vmresume, 0,
+		     UNDEFINED, EXIT_REASON_VMRESUME),
+	UNDEFINED_BY("SVM", "invept", "INVEPT", text_invept, 0, UNDEFINED, EXIT_REASON_INVEPT),
+	UNDEFINED_BY("SVM", "invvpid", "INVVPID", text_invvpid, 0, UNDEFINED, EXIT_REASON_INVVPID),
+	{ "inside-vmfunc", 2, "VMFUNC inside: exit, or the guest finds #UD", vmfunc, NULL },
+	EXCEPTION("getsec", "GETSEC without CR4.SMXE", text_getsec, .vector = UD_VECTOR),
+	UNDEFINED_BY("VMX", "rsm", "RSM outside SMM", text_rsm, 0, SVM_EXIT_RSM, UNDEFINED),
 	{ "inside-pause", 2, "PAUSE inside: nothing", harmless, text_pause },
 	{ "inside-clts", 2, "CLTS inside: nothing", harmless, text_clts },
 	{ "inside-read-cr0", 2, "a load from CR0 inside: the guest's", harmless, text_read_cr0 },

@@ -8,7 +8,8 @@
  * HLT is how the guest turns to the test, which sees and sets all registers.
  */
 
-#define VMMCALL	.byte 0x0f, 0x01, 0xd9
+/* In its place comes the vendor's: from KVM at a gate, else from put_hypercall(). */
+#define HYPERCALL	.byte 0xcc, 0xcc, 0xcc
 
 	.section .rodata
 	.balign 4096
@@ -74,7 +75,7 @@ kernel_jump:
 
 	.globl kernel_hypercall
 kernel_hypercall:
-	VMMCALL
+	HYPERCALL
 	hlt
 
 	.globl kernel_wrmsr
@@ -85,6 +86,11 @@ kernel_wrmsr:
 	.globl kernel_write_cr0
 kernel_write_cr0:
 	mov %rax,%cr0
+	hlt
+
+	.globl kernel_write_cr4
+kernel_write_cr4:
+	mov %rax,%cr4
 	hlt
 
 	.globl kernel_calls
@@ -791,13 +797,69 @@ text_pause:
 	.globl text_syscall
 text_syscall:
 	syscall
+	.globl text_vmxon
+text_vmxon:
+	vmxon (%rsi)
+	ret
+	.globl text_vmxoff
+text_vmxoff:
+	vmxoff
+	ret
+	.globl text_vmclear
+text_vmclear:
+	vmclear (%rsi)
+	ret
+	.globl text_vmptrld
+text_vmptrld:
+	vmptrld (%rsi)
+	ret
+	.globl text_vmptrst
+text_vmptrst:
+	vmptrst (%rsi)
+	ret
+	.globl text_vmread
+text_vmread:
+	vmread %rax,(%rsi)
+	ret
+	.globl text_vmwrite
+text_vmwrite:
+	vmwrite (%rsi),%rax
+	ret
+	.globl text_vmlaunch
+text_vmlaunch:
+	vmlaunch
+	ret
+	.globl text_vmresume
+text_vmresume:
+	vmresume
+	ret
+	.globl text_invept
+text_invept:
+	invept (%rsi),%rax
+	ret
+	.globl text_invvpid
+text_invvpid:
+	invvpid (%rsi),%rax
+	ret
+	.globl text_vmfunc
+text_vmfunc:
+	vmfunc
+	ret
+	.globl text_getsec
+text_getsec:
+	getsec
+	ret
+	.globl text_rsm
+text_rsm:
+	rsm
+	ret
 	.globl text_hypercall
 text_hypercall:
-	VMMCALL
+	HYPERCALL
 	ret
-	.globl text_vmcall
-text_vmcall:
-	vmcall
+	.globl text_foreign_hypercall
+text_foreign_hypercall:
+	HYPERCALL
 	ret
 
 /* The gates for the way out; KVM writes the hypercalls. */
@@ -805,7 +867,7 @@ text_vmcall:
 	.org victim_text + \offset, 0xf4
 	.globl \name
 \name:
-	VMMCALL
+	HYPERCALL
 	ret
 	.endm
 	way_out out, 0xf00
@@ -814,7 +876,7 @@ text_vmcall:
 	.org victim_text + 0xf30, 0xf4
 	.globl out_return
 out_return:
-	VMMCALL
+	HYPERCALL
 	hlt
 	way_out out_fpu_begin, 0xf40
 	way_out out_fpu_end, 0xf50

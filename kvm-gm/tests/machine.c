@@ -5,6 +5,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -32,6 +33,56 @@ int must(int result, const char *what)
 	if (result < 0)
 		err(1, "%s", what);
 	return result;
+}
+
+static bool cpu_has(const char *feature)
+{
+	static const char flags[] = "flags\t";
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char *line = NULL, *word, *rest;
+	bool found = false;
+	size_t size = 0;
+
+	if (!file)
+		err(1, "/proc/cpuinfo");
+	while (!found && getline(&line, &size, file) > 0) {
+		if (strncmp(line, flags, strlen(flags)))
+			continue;
+		for (word = strtok_r(line, "\t :\n", &rest); word && !found;
+		     word = strtok_r(NULL, "\t :\n", &rest))
+			found = !strcmp(word, feature);
+	}
+	free(line);
+	fclose(file);
+	return found;
+}
+
+enum vendor machine_vendor(void)
+{
+	static enum vendor vendor;
+
+	if (!vendor)
+		vendor = cpu_has("svm") ? SVM : cpu_has("vmx") ? VMX : 0;
+	if (!vendor)
+		errx(1, "the CPU shows neither svm nor vmx in /proc/cpuinfo");
+	return vendor;
+}
+
+#define HYPERCALL_LEN	3
+
+static const uint8_t hypercalls[][HYPERCALL_LEN] = {
+	[SVM] = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
+	[VMX] = { 0x0f, 0x01, 0xc1 },	/* VMCALL */
+};
+
+void put_hypercall(void *at)
+{
+	memcpy(at, hypercalls[machine_vendor()], HYPERCALL_LEN);
+}
+
+void put_foreign_hypercall(void *at)
+{
+	memcpy(at, hypercalls[machine_vendor() == SVM ? VMX : SVM], HYPERCALL_LEN);
 }
 
 static uint64_t *table_at(struct machine *m, uint64_t gpa)

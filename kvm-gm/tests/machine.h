@@ -48,6 +48,14 @@ enum {
 	COMPAT_CS = 0x28, ABSENT_DS = 0x30, TSS_SELECTOR = 0x38,
 };
 
+/* Of the CPU's virtualization, by /proc/cpuinfo; there must be one. */
+enum vendor { SVM = 1, VMX };
+enum vendor machine_vendor(void);
+
+/* The instruction that is its hypercall, three bytes, and that which is not. */
+void put_hypercall(void *at);
+void put_foreign_hypercall(void *at);
+
 #define MAX_VCPUS	4
 
 struct vcpu {

@@ -45,6 +45,21 @@ static const struct attack *next(const struct attack *attack)
 
 #define for_each_attack(attack) for (attack = next(NULL); attack; attack = next(attack))
 
+static const char *vendor_name(enum vendor vendor)
+{
+	return vendor == SVM ? "svm" : "vmx";
+}
+
+static void describe(const struct attack *attack)
+{
+	printf("%s\tI%u\t", attack->name, attack->invariant);
+	if (attack->only)
+		printf("%s: %s", vendor_name(attack->only), attack->why);
+	else
+		printf("any");
+	printf("\t%s\n", attack->about);
+}
+
 static bool is_chosen(const struct attack *attack, char **names)
 {
 	char invariant[4];
@@ -121,8 +136,14 @@ static void expired(int signal)
 static bool report(const struct attack *attack, unsigned int number, unsigned int limit)
 {
 	char text[4096];
-	int status = run(attack, limit, text, sizeof(text));
+	int status;
 
+	if (attack->only && attack->only != machine_vendor()) {
+		printf("ok %u - %s # SKIP %s: %s\n", number, attack->name,
+		       vendor_name(attack->only), attack->why);
+		return true;
+	}
+	status = run(attack, limit, text, sizeof(text));
 	if (status == STATUS_SKIPPED) {
 		printf("ok %u - %s # SKIP %s\n", number, attack->name, text);
 		return true;
@@ -142,7 +163,7 @@ static void usage(FILE *stream)
 		"usage: raw-attacks [-l] [-k] [-t SECONDS] [CASE | INVARIANT]...\n"
 		"Attack guarded modules in virtual machines of a few lines, on /dev/kvm.\n"
 		"\n"
-		"  -l, --list            list the cases: name, invariant, what happens\n"
+		"  -l, --list            list the cases: name, invariant, vendor, what happens\n"
 		"  -k, --keep            make a virtual machine, and keep it until killed: while\n"
 		"                        there is one, the host's kernel does not patch itself\n"
 		"                        for the first and the last one of every case\n"
@@ -203,7 +224,7 @@ int main(int argc, char **argv)
 			continue;
 		count++;
 		if (list)
-			printf("%s\tI%u\t%s\n", attack->name, attack->invariant, attack->about);
+			describe(attack);
 	}
 	if (list)
 		return 0;

@@ -4,6 +4,8 @@
  * revoked; nobody else has it. Devices and ports are userspace's, which is told
  * who reaches for them.
  */
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,14 +23,14 @@
 
 #define MSR_TSC		0x10
 #define MSR_MTRR_TYPE	0x2ff
-#define MSR_PERF_CTL	0xc0010062
+#define MSR_PERF_CTL	(machine_vendor() == SVM ? MSR_PERF_CTL_AMD : MSR_PERF_CTL_INTEL)
+#define MSR_PERF_CTL_AMD	0xc0010062
+#define MSR_PERF_CTL_INTEL	0x199
 #define MSR_EFER	0xc0000080
 #define MSR_LBR_SELECT	0xc000010e	/* AMD's */
 #define MSR_DBG_EXTN_CFG	0xc000010f
 #define MSR_SAMP_BR_FROM	0xc0010300
 #define MSR_IBSOPRIP	0xc0011034
-#define EXIT_IOIO	0x7b		/* SVM's */
-#define EXIT_MSR	0x7c
 
 extern const char kernel_halt[], kernel_read[], kernel_monitors[], text_read[], text_write[];
 extern const char text_load_byte[], text_load_sign[], text_load_half[], text_store_byte[];
@@ -277,15 +279,20 @@ static void port_string(const struct attack *attack)
 	start();
 	call_text(cpu, text_port_string, SP, VA_SCRATCH, 0);
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_port_string_itself),
-			 EXIT_IOIO, .module = &victim, .inside = SP);
+			 exit_code(SVM_EXIT_IOIO, EXIT_REASON_IO_INSTRUCTION),
+			 .module = &victim, .inside = SP);
 }
 
 /* --- MSRs ------------------------------------------------------------------------- */
 
 static void expect_no_msr(const char *text, const char *itself, uint32_t msr)
 {
+	bool write = text == text_msr_write;
+
 	call_text(cpu, text, SP, msr, 0);
-	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(itself), EXIT_MSR,
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(itself),
+			 exit_code(SVM_EXIT_MSR, write ? EXIT_REASON_MSR_WRITE :
+						 EXIT_REASON_MSR_READ),
 			 .module = &victim, .inside = SP);
 }
 
@@ -333,12 +340,13 @@ static void msr_of_another(const struct attack *attack)
 {
 	(void)attack;
 	start_with(&(struct setup) { .other = true });
-	grant(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
+	grant(KVM_GM_PRIV_MSR, 0, MSR_MTRR_TYPE, MSR_MTRR_TYPE);
 	vcpu_set_regs(cpu, &(struct kvm_regs) {
-		.rip = other.gates[GATE_JUMP].insn, .rsp = SP, .rflags = 2, .rsi = MSR_TSC,
+		.rip = other.gates[GATE_JUMP].insn, .rsp = SP, .rflags = 2, .rsi = MSR_MTRR_TYPE,
 		.rdi = text_va(text_msr_read) + WINDOW });
 	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE,
-			 text_va(text_msr_read_itself) + WINDOW, EXIT_MSR, .module = &other,
+			 text_va(text_msr_read_itself) + WINDOW,
+			 exit_code(SVM_EXIT_MSR, EXIT_REASON_MSR_READ), .module = &other,
 			 .moved = true, .rip_after = other.gates[GATE_RESUME].insn);
 }
 
@@ -364,8 +372,8 @@ static void msr_prefixed(const struct attack *attack)
 {
 	(void)attack;
 	start();
-	grant(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
-	expect_no_msr(text_msr_prefixed, text_msr_prefixed_itself, MSR_TSC);
+	grant(KVM_GM_PRIV_MSR, 0, MSR_MTRR_TYPE, MSR_MTRR_TYPE);
+	expect_no_msr(text_msr_prefixed, text_msr_prefixed_itself, MSR_MTRR_TYPE);
 }
 
 /* A seal that follows has none of it. */
@@ -375,12 +383,12 @@ static void msr_sealed_again(const struct attack *attack)
 
 	(void)attack;
 	start();
-	grant(KVM_GM_PRIV_MSR, 0, MSR_TSC, MSR_TSC);
+	grant(KVM_GM_PRIV_MSR, 0, MSR_MTRR_TYPE, MSR_MTRR_TYPE);
 	id = victim.arg.id;
 	must(ioctl(vm.vm, KVM_GM_UNSEAL, &id), "KVM_GM_UNSEAL");
 	prepare(&victim, 0, &(struct setup) {});
 	seal(&victim);
-	expect_no_msr(text_msr_read, text_msr_read_itself, MSR_TSC);
+	expect_no_msr(text_msr_read, text_msr_read_itself, MSR_MTRR_TYPE);
 }
 
 /* --- MONITOR and MWAIT --------------------------------------------------------------- */
@@ -484,7 +492,7 @@ static void mwait_outside(const struct attack *attack)
 	expect_event(cpu, PF_VECTOR, 0, SP);
 	count = exits_of_kernel();
 	expect_exits(count);
-	expect_no_msr(text_msr_read, text_msr_read_itself, MSR_TSC);
+	expect_no_msr(text_msr_read, text_msr_read_itself, MSR_MTRR_TYPE);
 	count = exits_of_kernel();
 	expect_exits(count);
 }
@@ -713,7 +721,7 @@ const struct attack privilege_attacks[] = {
 	REFUSED("lbr-intel", "of one of Intel's branch records", EPERM, MSR(0x6df, 0x6df)),
 	REFUSED("write-tsc", "of the time stamp for writing", EPERM, MSR_W(MSR_TSC, MSR_TSC)),
 	REFUSED("write-across", "of more MSRs for writing than can be", EPERM,
-		MSR_W(MSR_PERF_CTL, MSR_PERF_CTL + 1)),
+		MSR_W(MSR_PERF_CTL_AMD, MSR_PERF_CTL_AMD + 1)),
 	REFUSED("write-all", "of all MSRs for writing", EPERM, MSR_W(0, ~0U)),
 	REFUSED("no-page", "of host information to who has no page for it", ENXIO,
 		.kind = KVM_GM_PRIV_HOSTINFO),

@@ -39,7 +39,7 @@ static void nothing_is_left(struct module *module)
 	expect_equal("KVM_GM_QUERY", ioctl(vm.vm, KVM_GM_QUERY, &q), -1);
 	expect_equal("its error", errno, ENOENT);
 	/* At a gate there is no gate: the hypercall is one that KVM does not know. */
-	memcpy(vm.memory + MODULES, "\x0f\x01\xd9\xf4", 4);
+	forge_hypercall(vm.memory + MODULES);
 	kernel_at(cpu, module->va, SP);
 	regs = expect_halt(cpu, module->va + 3);
 	expect_equal("RAX", regs.rax, -1000);
@@ -257,7 +257,7 @@ static void without_capability(const struct attack *attack)
 	(void)attack;
 	machine_create(&vm, false);
 	cpu = machine_add_vcpu(&vm);
-	memcpy(vm.memory + KERNEL, kernel, PAGE);
+	load_kernel();
 	prepare(&victim, 0, &(struct setup) {});
 	expect_equal("KVM_GM_SEAL", module_seal(&vm, &victim), -EINVAL);
 	expect_equal("KVM_GM_UNSEAL", ioctl(vm.vm, KVM_GM_UNSEAL, &id), -1);

@@ -34,7 +34,7 @@ def rows():
         raise ConfigError(f"{PROGRAM} is not there: run make raw-attacks")
     listed = subprocess.run([PROGRAM, "--list"], check=True, stdout=subprocess.PIPE)
     for line in listed.stdout.decode().splitlines():
-        name, invariant, about = line.split("\t")
+        name, invariant, _vendor, about = line.split("\t")
         yield {"name": f"raw-{name}", "groups": ["raw"], "boot": "l1", "timeout": LIMIT + 20,
                "about": f"{invariant}: {about}",
                "function": lambda bench, name=name: run(bench, name)}
