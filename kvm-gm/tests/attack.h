@@ -201,6 +201,8 @@ void count_violation(uint32_t id, enum kvm_gm_violation kind, int times);
 
 /* Run until a signal interrupts the vCPU in the victim's text. */
 void run_until_inside(struct vcpu *vcpu);
+/* For loops without exits: where IF is clear, Bochs has no exit for the host's interrupts. */
+void let_host_interrupt(struct vcpu *vcpu);
 /* Run until a signal interrupts the vCPU, wherever it is. */
 void run_for_a_while(struct vcpu *vcpu);
 

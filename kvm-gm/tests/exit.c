@@ -210,6 +210,7 @@ struct instruction {
 };
 
 #define UNDEFINED	(~0U)
+#define CR4_OSXSAVE	0x40000
 
 static void instruction(const struct attack *attack)
 {
@@ -217,6 +218,8 @@ static void instruction(const struct attack *attack)
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 
+	if ((i->cr4 & CR4_OSXSAVE) && !cpu_has("xsave"))
+		skip("the CPU has no XSAVE, or the host's kernel does not use it");
 	start();
 	sregs = vcpu_sregs(cpu);
 	sregs.cr4 |= i->cr4;
@@ -252,39 +255,6 @@ static void write_cr3(const struct attack *attack)
 	expect_violation(cpu, KVM_GM_V_ESCAPE, bypassed_gate(va), va, va,
 			 .gpa = region_gpa(REGION_TEXT) + (va & (PAGE - 1)), .module = &victim,
 			 .inside = SP);
-}
-
-#define MSR_VMX_PROCBASED_CTLS2	0x48b
-#define ENABLE_VM_FUNCTIONS	(1ULL << (32 + 13))
-
-/* KVM offers it to nested hypervisors if the CPU has it. */
-static bool has_vm_functions(void)
-{
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entry;
-	} msrs = { { .nmsrs = 1 }, { .index = MSR_VMX_PROCBASED_CTLS2 } };
-
-	if (machine_vendor() == SVM)
-		return false;
-	if (ioctl(vm.kvm, KVM_GET_MSRS, &msrs) != 1 || !msrs.entry.data)
-		skip("KVM without nested virtualization does not tell of VM functions");
-	return msrs.entry.data & ENABLE_VM_FUNCTIONS;
-}
-
-/* VMX exits where it has it, since KVM permits none of its functions. */
-static void vmfunc(const struct attack *attack)
-{
-	(void)attack;
-	start();
-	if (!has_vm_functions()) {
-		call_text(cpu, text_vmfunc, SP, 0, 0);
-		expect_event(cpu, UD_VECTOR, NO_ERROR_CODE, SP);
-		return;
-	}
-	call_text(cpu, text_vmfunc, SP, 0, 0);
-	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_vmfunc),
-			 EXIT_REASON_VMFUNC, .module = &victim, .inside = SP);
 }
 
 static void harmless(const struct attack *attack)
@@ -529,7 +499,7 @@ const struct attack exit_attacks[] = {
 	INSTRUCTION("rdmsr", "RDMSR", text_rdmsr, 5, SVM_EXIT_MSR, EXIT_REASON_MSR_READ, 0),
 	INSTRUCTION("wrmsr", "WRMSR", text_wrmsr, 5, SVM_EXIT_MSR, EXIT_REASON_MSR_WRITE, 0),
 	INSTRUCTION("xsetbv", "XSETBV", text_xsetbv, 2, SVM_EXIT_XSETBV, EXIT_REASON_XSETBV,
-		    0x40000),
+		    CR4_OSXSAVE),
 	INSTRUCTION("wbinvd", "WBINVD", text_wbinvd, 0, SVM_EXIT_WBINVD, EXIT_REASON_WBINVD, 0),
 	INSTRUCTION("invd", "INVD", text_invd, 0, SVM_EXIT_INVD, EXIT_REASON_INVD, 0),
 	{ "inside-write-cr3", 2, "the guest's own tables stored to CR3 inside: escape, VMX: exit",
@@ -553,7 +523,8 @@ const struct attack exit_attacks[] = {
 		     UNDEFINED, EXIT_REASON_VMRESUME),
 	UNDEFINED_BY("SVM", "invept", "INVEPT", text_invept, 0, UNDEFINED, EXIT_REASON_INVEPT),
 	UNDEFINED_BY("SVM", "invvpid", "INVVPID", text_invvpid, 0, UNDEFINED, EXIT_REASON_INVVPID),
-	{ "inside-vmfunc", 2, "VMFUNC inside: exit, or the guest finds #UD", vmfunc, NULL },
+	EXCEPTION("vmfunc", "VMFUNC, which KVM enables for nobody", text_vmfunc,
+		  .vector = UD_VECTOR),
 	EXCEPTION("getsec", "GETSEC without CR4.SMXE", text_getsec, .vector = UD_VECTOR),
 	UNDEFINED_BY("VMX", "rsm", "RSM outside SMM", text_rsm, 0, SVM_EXIT_RSM, UNDEFINED),
 	{ "inside-pause", 2, "PAUSE inside: nothing", harmless, text_pause },

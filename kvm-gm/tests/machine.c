@@ -35,7 +35,7 @@ int must(int result, const char *what)
 	return result;
 }
 
-static bool cpu_has(const char *feature)
+bool cpu_has(const char *flag)
 {
 	static const char flags[] = "flags\t";
 	FILE *file = fopen("/proc/cpuinfo", "re");
@@ -50,7 +50,7 @@ static bool cpu_has(const char *feature)
 			continue;
 		for (word = strtok_r(line, "\t :\n", &rest); word && !found;
 		     word = strtok_r(NULL, "\t :\n", &rest))
-			found = !strcmp(word, feature);
+			found = !strcmp(word, flag);
 	}
 	free(line);
 	fclose(file);

@@ -48,7 +48,10 @@ enum {
 	COMPAT_CS = 0x28, ABSENT_DS = 0x30, TSS_SELECTOR = 0x38,
 };
 
-/* Of the CPU's virtualization, by /proc/cpuinfo; there must be one. */
+/* Is it among the flags in /proc/cpuinfo? */
+bool cpu_has(const char *flag);
+
+/* Of the CPU's virtualization, by those flags; there must be one. */
 enum vendor { SVM = 1, VMX };
 enum vendor machine_vendor(void);
 

@@ -504,6 +504,7 @@ static uint64_t exits_after(unsigned long request)
 	uint64_t before;
 
 	call_text(cpu, text_mwaits, SP, 0, 1ULL << 40);
+	let_host_interrupt(cpu);
 	run_until_inside(cpu);
 	expect_equal("the change", change(request, KVM_GM_PRIV_MWAIT, 0, 0, 0), 0);
 	regs = vcpu_regs(cpu);

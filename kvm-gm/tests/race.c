@@ -63,6 +63,7 @@ static void calls(struct vcpu *vcpu, uint64_t sp, uint64_t times)
 	regs.rbx = times;
 	regs.r12 = gate_va(GATE_NULL);
 	vcpu_set_regs(vcpu, &regs);
+	let_host_interrupt(vcpu);
 }
 
 static void expect_all_called(struct vcpu *vcpu)
@@ -194,6 +195,7 @@ static void tables_change(const struct attack *attack)
 	}
 	*word_at(VA_SCRATCH) = 0;
 	vcpu_set_regs(cpu2, &regs);
+	let_host_interrupt(cpu2);
 	run_beside(&runner, cpu2, NULL);
 	calls(cpu, SP, CALLS);
 	run_on(cpu);
@@ -266,6 +268,7 @@ static void one_stores_two_share(const struct attack *attack)
 	call_text(cpu, text_out_large, SP, CALLS, 0);
 	object = expect_out_call(cpu, SP).rdi;
 	call_text(cpu2, text_store, STACK(1), VA_SCRATCH, object);
+	let_host_interrupt(cpu2);
 	run_beside(&runner, cpu2, NULL);
 	for (round = 1; round < CALLS; round++)
 		expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
@@ -431,6 +434,7 @@ static void written_at_the_seal(const struct attack *attack)
 		regs.rsi = VA_SCRATCH;
 		*word_at(VA_SCRATCH) = 0;
 		vcpu_set_regs(cpu2, &regs);
+		let_host_interrupt(cpu2);
 		run_beside(&runner, cpu2, NULL);
 		pause_for(500 * (round % 7));
 		seal(&victim);
