@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "main.h"
 
@@ -594,6 +595,33 @@ void all_is_well(void)
 		call_gate(&vm.vcpu[i], GATE_NULL, STACK(60), 41, 0, 0);
 		expect_equal("a call of the victim afterwards", expect_return(&vm.vcpu[i]), 42);
 	}
+}
+
+uint64_t statistic(int fd, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *desc;
+	uint64_t value = 0;
+	bool found = false;
+	unsigned int i;
+
+	must(fd, "KVM_GET_STATS_FD");
+	must(pread(fd, &header, sizeof(header), 0), "the header of the statistics");
+	desc = malloc(sizeof(*desc) + header.name_size);
+	expect(desc, "malloc");
+	for (i = 0; i < header.num_desc && !found; i++) {
+		size_t size = sizeof(*desc) + header.name_size;
+
+		must(pread(fd, desc, size, header.desc_offset + i * size), "a description");
+		found = !strcmp(desc->name, name);
+		if (found)
+			must(pread(fd, &value, sizeof(value), header.data_offset + desc->offset),
+			     "a statistic");
+	}
+	free(desc);
+	close(fd);
+	expect(found, "KVM has no statistic '%s'", name);
+	return value;
 }
 
 /* --- signals ------------------------------------------------------------------- */

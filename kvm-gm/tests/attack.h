@@ -27,7 +27,7 @@ struct attack {
 /* One for each invariant or part of it, ended by a row without a name. */
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
-	closed_attacks[], race_attacks[], privilege_attacks[];
+	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;
@@ -198,6 +198,9 @@ struct kvm_gm_query query(uint32_t id);
 
 /* Violations that expect_violation() did not see, or that ended with their seal. */
 void count_violation(uint32_t id, enum kvm_gm_violation kind, int times);
+
+/* One of KVM's, by name, of a VM or vCPU: what KVM_GET_STATS_FD gave, which is closed. */
+uint64_t statistic(int fd, const char *name);
 
 /* Run until a signal interrupts the vCPU in the victim's text. */
 void run_until_inside(struct vcpu *vcpu);

@@ -845,6 +845,24 @@ text_invvpid:
 text_vmfunc:
 	vmfunc
 	ret
+	.globl text_int
+text_int:				/* after loads from RSI and RDX */
+	mov (%rsi),%rax
+	mov (%rdx),%rax
+	push %rax
+	pop %rax
+	.globl text_int_itself
+text_int_itself:
+	int $0x30
+	ret
+	.globl text_int3
+text_int3:
+	int3
+	ret
+	.globl text_int1
+text_int1:
+	.byte 0xf1
+	ret
 	.globl text_getsec
 text_getsec:
 	getsec

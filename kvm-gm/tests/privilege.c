@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -398,30 +397,7 @@ static void msr_sealed_again(const struct attack *attack)
 /* How often the vCPU has exited so far. */
 static uint64_t exits(struct vcpu *vcpu)
 {
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	uint64_t value = 0;
-	bool found = false;
-	unsigned int i;
-	int fd;
-
-	fd = must(ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL), "KVM_GET_STATS_FD");
-	must(pread(fd, &header, sizeof(header), 0), "the header of the statistics");
-	desc = malloc(sizeof(*desc) + header.name_size);
-	expect(desc, "malloc");
-	for (i = 0; i < header.num_desc && !found; i++) {
-		size_t size = sizeof(*desc) + header.name_size;
-
-		must(pread(fd, desc, size, header.desc_offset + i * size), "a description");
-		found = !strcmp(desc->name, "exits");
-		if (found)
-			must(pread(fd, &value, sizeof(value), header.data_offset + desc->offset),
-			     "a statistic");
-	}
-	free(desc);
-	close(fd);
-	expect(found, "KVM counts no exits");
-	return value;
+	return statistic(ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL), "exits");
 }
 
 static uint64_t exits_of(const char *text)
