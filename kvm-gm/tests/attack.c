@@ -311,6 +311,7 @@ static const char *const kinds[KVM_GM_NR_VIOLATIONS] = {
 	[KVM_GM_V_ESCAPE] = "escape", [KVM_GM_V_ACCESS] = "access",
 	[KVM_GM_V_EXIT] = "exit", [KVM_GM_V_FRAME] = "frame",
 	[KVM_GM_V_EMULATE] = "emulate", [KVM_GM_V_QUARANTINE] = "quarantine",
+	[KVM_GM_V_READ] = "read",
 };
 
 static const char *kind_name(uint32_t kind)

@@ -27,7 +27,7 @@ struct attack {
 /* One for each invariant or part of it, ended by a row without a name. */
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
-	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[];
+	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;

@@ -26,7 +26,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	4
+#define KVM_GM_API_VERSION	5
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -79,6 +79,13 @@ enum kvm_gm_region_kind {
 };
 
 /*
+ * Added to a region's kind: the guest view does not have it at all (TEXT, RODATA,
+ * DATA), or has it --x (GATES), for which the CPU must have execute-only
+ * second-level mappings: -EOPNOTSUPP without. The module view is the same.
+ */
+#define KVM_GM_REGION_F_CLOAKED	(1U << 16)
+
+/*
  * What control that reaches a gate's hypercall instruction means. IN_CALL,
  * IN_RETURN and RESUME lie in a GATES region and are legal in the guest view
  * only; the others lie in a TEXT region and are legal in the module's own
@@ -126,11 +133,13 @@ enum kvm_gm_violation {
 	KVM_GM_V_LIMIT		= 8,	/* no activation left, MAX_OUTER*; inside: stack overflow */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
-	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code */
+	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code
+					 * of SVM; of VMX, and of an exception the vector << 16 */
 	KVM_GM_V_FRAME		= 12,	/* inside: private stack cannot be unwound */
 	KVM_GM_V_EMULATE	= 13,	/* inside: instruction emulation attempted */
 	KVM_GM_V_QUARANTINE	= 14,	/* gate of a quarantined module; addr = the gate */
-	KVM_GM_NR_VIOLATIONS	= 15,
+	KVM_GM_V_READ		= 15,	/* cloaked page read from outside; addr = where */
+	KVM_GM_NR_VIOLATIONS	= 16,
 };
 
 /*
@@ -166,7 +175,7 @@ enum kvm_gm_privilege {
 struct kvm_gm_region {
 	__u64 va;		/* guest virtual, page-aligned, canonical kernel half */
 	__u32 nr_pages;
-	__u32 kind;		/* enum kvm_gm_region_kind */
+	__u32 kind;		/* enum kvm_gm_region_kind, KVM_GM_REGION_F_* */
 	__u64 content;		/* user pointer to nr_pages * 4096 bytes, or 0: zeroes */
 	__u64 gpas;		/* user pointer to __u64[nr_pages]: where va is mapped */
 };

@@ -44,6 +44,7 @@ struct gm_region {
 	u64 va;
 	u64 size;
 	u32 kind;
+	bool cloaked;
 	u32 first;		/* its first page, index into seal->pages */
 };
 

@@ -13,6 +13,7 @@
 #include "gm/gm.h"
 #include "gm/trace.h"
 #include "mmu.h"
+#include "mmu/spte.h"
 
 static const struct {
 	u8 guest, module;
@@ -91,7 +92,23 @@ static bool gm_regions_overlap(struct gm_seal *a, struct gm_seal *b)
 	return false;
 }
 
-static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, u32 kind,
+/* What the guest cannot read. It still has to execute gates. */
+static int gm_check_cloaked(u32 kind)
+{
+	switch (kind) {
+	case KVM_GM_REGION_GATES:
+		/* EPT without execute-only mappings, and NPT, have a bit for all that is. */
+		return shadow_present_mask & PT_PRESENT_MASK ? -EOPNOTSUPP : 0;
+	case KVM_GM_REGION_TEXT:
+	case KVM_GM_REGION_RODATA:
+	case KVM_GM_REGION_DATA:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, const struct gm_region *region,
 			u64 gpa, u64 content)
 {
 	struct gm_page *p = &seal->pages[index];
@@ -102,15 +119,17 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, u32 kind,
 	p->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!p->page)
 		return -ENOMEM;
-	if (gm_access[kind].mirrored) {
+	if (gm_access[region->kind].mirrored) {
 		p->mirror = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		if (!p->mirror)
 			return -ENOMEM;
 	}
 	p->seal = seal;
 	p->va = va;
-	p->guest = gm_access[kind].guest;
-	p->module = gm_access[kind].module;
+	p->guest = gm_access[region->kind].guest;
+	if (region->cloaked)
+		p->guest &= ~GM_R;
+	p->module = gm_access[region->kind].module;
 	seal->gfns[index] = gpa_to_gfn(gpa);
 
 	if (content && copy_from_user(page_address(p->page),
@@ -151,7 +170,8 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 			return -E2BIG;
 		region->va = in[i].va;
 		region->size = (u64)in[i].nr_pages << PAGE_SHIFT;
-		region->kind = in[i].kind;
+		region->kind = in[i].kind & ~KVM_GM_REGION_F_CLOAKED;
+		region->cloaked = in[i].kind & KVM_GM_REGION_F_CLOAKED;
 		region->first = total;
 		total += in[i].nr_pages;
 		seal->low = min(seal->low, region->va);
@@ -187,6 +207,9 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		default:
 			return -EINVAL;
 		}
+		r = region->cloaked ? gm_check_cloaked(region->kind) : 0;
+		if (r)
+			return r;
 	}
 	seal->nr_regions = arg->nr_regions;
 	if (total > KVM_GM_MAX_PAGES)
@@ -209,7 +232,7 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 			if (get_user(gpa, &gpas[j]))
 				return -EFAULT;
 			r = gm_load_page(seal, index, in[i].va + offset,
-					 in[i].kind, gpa,
+					 &seal->regions[i], gpa,
 					 in[i].content ? in[i].content + offset : 0);
 			if (r)
 				return r;

@@ -142,7 +142,7 @@ int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 		kind = inside ? KVM_GM_V_ESCAPE : KVM_GM_V_EXEC;
 		addr = kvm_rip_read(vcpu);
 	} else {
-		kind = inside ? KVM_GM_V_ACCESS : KVM_GM_V_WRITE;
+		kind = inside ? KVM_GM_V_ACCESS : need == GM_W ? KVM_GM_V_WRITE : KVM_GM_V_READ;
 		addr = sealed ? sealed->va + offset_in_page(gpa) : 0;
 	}
 
@@ -194,6 +194,9 @@ int __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 		fault->pte_denied |= ACC_WRITE_MASK;
 	if (!(access & GM_X))
 		fault->pte_denied |= ACC_EXEC_MASK;
+	/* What is left is execute-only, see gm_check_cloaked(). */
+	if (!(access & GM_R))
+		fault->pte_denied |= ACC_USER_MASK;
 
 	if (!page) {
 		fault->max_level = gm_max_level(vcpu, fault->gfn, fault->max_level);
