@@ -30,6 +30,7 @@ help:
 	@echo '  gmcc guest       the image compiler; gm-load and the modules of the attacks'
 	@echo '  tools            gmctl, gm-top and gm-run, for the administrator of the host'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
+	@echo '  l1-tools         what the rig puts into L1 when Bochs runs it'
 	@echo '  images           test keys; the stock dummy.ko and three of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
@@ -72,7 +73,7 @@ configured:
 
 # --- build ----------------------------------------------------------------
 
-all: kvm-gm kvm-stock qemu gmcc tools guest images load-images raw-attacks
+all: kvm-gm kvm-stock qemu gmcc tools guest images load-images raw-attacks l1-tools
 
 kvm-gm kvm-stock: configured
 	rig/fetch-linux
@@ -89,6 +90,9 @@ qemu-tests: configured
 
 gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc all
+
+l1-tools: configured
+	$(MAKE) -C rig/l1 O=$(B)/l1
 
 tools: configured
 	$(MAKE) -C tools O=$(B)/tools all
@@ -156,7 +160,7 @@ fuzz-gmcc: configured
 fuzz-qemu: gmcc
 	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-fuzz GMCC=$(GMCC) fuzz
 
-quick: kvm-gm raw-attacks
+quick: kvm-gm raw-attacks l1-tools
 	$(RIG) test $(T)
 
 # --- checks that take longer, or look at the code --------------------------
@@ -215,6 +219,6 @@ cache-clean:
 	rig/clean-cache
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
-	kvm-stock qemu gmcc tools guest images load-images raw-attacks run-demo run-check \
+	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean

@@ -45,19 +45,32 @@ def creates_vm():
         os.close(device)
 
 
-def choose():
-    """("kvm" or "tcg", why)."""
-    flags = cpu_flags()
-    for flag, module in (("svm", "kvm_amd"), ("vmx", "kvm_intel")):
-        if flag not in flags:
-            continue
-        if not nested_enabled(module):
-            return "tcg", f"{module} is not loaded with nested=1"
-        problem = creates_vm()
-        if problem:
-            return "tcg", problem
-        return "kvm", f"the CPU has {flag}, {module} has nested=1, and a VM can be created"
-    return "tcg", "the CPU shows neither svm nor vmx"
+VENDORS = {"svm": "kvm_amd", "vmx": "kvm_intel"}
+
+
+def lacking(vendor):
+    """Why the hardware's own virtualization cannot be used for L1, or None."""
+    if vendor not in cpu_flags():
+        return f"the CPU has no {vendor}"
+    if not nested_enabled(VENDORS[vendor]):
+        return f"{VENDORS[vendor]} is not loaded with nested=1"
+    return creates_vm()
+
+
+def default_vendor():
+    """The hardware's if that can be used, or the one that is emulated faster."""
+    return next((vendor for vendor in VENDORS if not lacking(vendor)), "svm")
+
+
+def choose(vendor):
+    """("kvm", "tcg" or "bochs", why)."""
+    problem = lacking(vendor)
+    if not problem:
+        return "kvm", (f"the CPU has {vendor}, {VENDORS[vendor]} has nested=1, "
+                       "and a VM can be created")
+    if vendor == "svm" and not set(VENDORS) & cpu_flags():
+        problem = "the CPU shows neither svm nor vmx"
+    return "tcg" if vendor == "svm" else "bochs", problem
 
 
 def qemu_options(accel):

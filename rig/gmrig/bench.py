@@ -8,7 +8,7 @@ import sys
 
 from .channel import RigError
 from .config import Config, ConfigError
-from .outer import Outer
+from .qemu import QemuOuter
 from .session import run_folder
 
 TIMEOUT = 300
@@ -53,8 +53,8 @@ def with_l1(name, measurements):
     that counts instructions; L1's kernel runs with its mitigations."""
     try:
         config = Config()
-        outer = Outer(config, run_folder(config), icount=True,
-                      verbose=lambda text: print(text, flush=True))
+        outer = QemuOuter(config, run_folder(config), ("tcg", "-icount wants it"), icount=True,
+                          verbose=lambda text: print(text, flush=True))
         try:
             outer.start(timeout=TIMEOUT)
             status = measurements(config, outer)

@@ -27,6 +27,10 @@ def parser():
                              help="the distribution's kernel in L1, or the one of `make "
                              "debug-kernel' with the kernel's checkers; timeouts follow [stock]")
 
+    def vendor(command):
+        command.add_argument("--vendor", choices=sorted(accel.VENDORS), help="of L1's CPU: "
+                             "AMD's SVM or Intel's VMX [what the hardware has, or svm]")
+
     def guest_kernel(command):
         command.add_argument("--guest-kernel", choices=GUEST_KERNELS, default=GUEST_KERNELS[0],
                              help="Linux in L2: L1's own, or Debian 12's of `make "
@@ -40,6 +44,7 @@ def parser():
                              help="how to start L2 [guarded]")
         l1_kernel(command)
         guest_kernel(command)
+        vendor(command)
         return command
 
     run = add("run", "run commands, in the order given")
@@ -58,6 +63,7 @@ def parser():
                       "modules as they are: does what is done with them work at all?")
     l1_kernel(test)
     guest_kernel(test)
+    vendor(test)
 
     guest_kernel(commands.add_parser("load-images",
                                      help="guard and sign the modules of loads.toml"))
@@ -144,8 +150,10 @@ def shell_command(session, options):
 def main():
     options = parser().parse_args()
     if options.command == "accel":
-        kind, why = accel.choose()
-        print(f"{kind} ({why})")
+        for vendor in accel.VENDORS:
+            kind, why = accel.choose(vendor)
+            default = ", the default" if vendor == accel.default_vendor() else ""
+            print(f"{vendor}: {kind} ({why}){default}")
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     session = None
@@ -166,7 +174,7 @@ def main():
             from . import mutants
             return mutants.main(config, options)
         print(f"host: {host_description()}", flush=True)
-        session = Session(config, options.kvm)
+        session = Session(config, options.kvm, options.vendor)
         if options.command == "shell":
             import readline  # noqa: F401, gives input() its line editing
             return shell_command(session, options)

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
-"""L0 and L1: the outer emulator, and the kernel in it that runs our KVM."""
+"""L1, the machine whose kernel runs our KVM: what holds in whichever emulator (L0)
+it runs. gmrig/qemu.py and gmrig/bochs.py are the two."""
 
 import ctypes
 import os
 import re
 import signal
-import subprocess
 import time
 
-from . import accel, cpio, elf, kmod
-from .channel import Channel, Hmp, RigError, Shell, tail
+from . import elf, kmod
+from .channel import Channel, RigError, Shell, tail
 
 PR_SET_PDEATHSIG = 1
 PORTS = ("l1-shell", *(f"{guest}-{name}" for guest in ("l2", "other")
                        for name in ("console", "shell", "hmp", "qmp")))
-L1_MODULES = ("9p", "9pnet_virtio", "irqbypass", "ccp")
 
 # What must never appear on a host's console, whatever a guest does.
 TROUBLE = re.compile(
     r"BUG: |kernel BUG at|Oops|general protection fault|Kernel panic|"
     r"refcount_t|INFO: task .* blocked|detected stall|self-detected stall|soft lockup|"
     r"unable to handle|invalid opcode|stack-protector|list_(add|del) corruption|"
-    r"kmem_cache_destroy|VFS: Busy|usercopy: |l1-init:|"
+    r"kmem_cache_destroy|VFS: Busy|usercopy: |l1-init:|l1-mux:|"
     # lockdep and RCU; other lines say WARNING too, of what the CPU lacks
     r"WARNING: (CPU:|possible|suspicious|inconsistent|bad|[Nn]ested lock|held lock|lock held|"
     r"\S+-safe -> |\S+/\d+ still has locks)|INFO: (possible|suspicious|trying to register|"
@@ -56,87 +55,60 @@ class Console:
 
 
 class Outer:
-    def __init__(self, config, run_folder, icount=False, verbose=print):
+    """What a kind of L0 adds: _launch() starts self.process, with self.log its words."""
+
+    MODULES = ()			# that L1 has from the start
+
+    def __init__(self, config, run_folder, chosen, verbose=print):
         self.config = config
         self.run = run_folder
         self.say = verbose
+        self.accel, self.why = chosen
         self.process = None
+        self.log = None
         self.kvm_flavour = None
         self.keeper = None
-        self.icount = icount
-        self.accel, self.why = ("tcg", "-icount wants it") if icount else accel.choose()
         self.console = Console(os.path.join(run_folder, "l1-console.log"))
         self.channels = {name: Channel(name, self.check_alive) for name in PORTS}
         self.shell = Shell(self.channels["l1-shell"])
-        self.monitor = None
-        if icount:
-            self.channels["l0-hmp"] = Channel("l0-hmp", self.check_alive)
-            self.monitor = Hmp(self.channels["l0-hmp"])
         self.modules = kmod.Modules(config.l1_modules)
         self.vendor = None
 
-    def _initramfs(self):
-        archive = cpio.Archive()
-        archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l1-init"))
-        archive.copy("bin/busybox", self.config.busybox)
-        archive.device("dev/console", 5, 1)
-        order = self.modules.closure(L1_MODULES)
-        for name, data in order:
-            archive.file(f"modules/{name}.ko", data)
-        archive.file("modules/order", "".join(f"{name}\n" for name, _ in order).encode())
-        path = os.path.join(self.run, "l1-initramfs")
-        archive.write(path)
-        return path
+    def _launch(self):
+        raise NotImplementedError
 
-    def _command(self):
-        config = self.config
-        options = accel.qemu_options(self.accel)
-        if self.icount:
-            options = ["-accel", "tcg", "-icount", "shift=0,sleep=off",
-                       "-cpu", accel.TCG_CPU, "-smp", "1"]
-        command = [config.need(config.qemu, "qemu"), "-machine", "q35", *options,
-                   "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
-                   "-kernel", config.need(config.l1_image, "debug-kernel" if config.l1_kernel == "debug"
-                                           else "deps"),
-                   "-initrd", self._initramfs(),
-                   "-append", "console=ttyS0 loglevel=6 panic=-1 oops=panic "
-                              f"{'' if self.icount else 'mitigations=off '}"
-                              "nowatchdog random.trust_cpu=on cryptomgr.notests "
-                              f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
-                              f"audit=0 idle=halt GM_RUN={self.run}",
-                   "-serial", f"file:{self.console.path}",
-                   "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
-                              "readonly=on,multidevs=remap",
-                   "-virtfs", f"local,path={self.run},mount_tag=run,security_model=none",
-                   "-device", "virtio-serial-pci"]
-        for folder in config.qemu_data:
-            command += ["-L", folder]
-        for index, (name, channel) in enumerate(self.channels.items(), start=1):
-            command += ["-chardev", f"socket,id={name},fd={channel.far.fileno()}"]
-            if name == "l0-hmp":
-                command += ["-mon", f"chardev={name},mode=readline",
-                            "-dfilter", "0xffffffff80000000..0xffffffffffffffff"]
-                continue
-            command += ["-device", f"virtserialport,chardev={name},name={name},nr={index}"]
-        return command
+    @staticmethod
+    def _child():
+        """In the emulator's process, before it is one: it must not outlive the rig."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def _order(self, archive):
+        """Put the modules of L1's kernel into the archive, in load order."""
+        order = self.modules.closure(self.MODULES)
+        for name, data in order:
+            archive.file(f"modules/{name}.ko", self.slim(data))
+        archive.file("modules/order", "".join(f"{name}\n" for name, _ in order).encode())
+
+    @staticmethod
+    def slim(data):
+        """An object as L1 is to have it."""
+        return data
+
+    # Files: L1 sees them under the same names as this side.
+
+    def bring(self, *paths):
+        """Have L1 see these files, or folders, as they are now."""
+
+    def read_file(self, path):
+        """What L1 has in the file, or None if there is none."""
+        raise NotImplementedError
+
+    def remove_file(self, path):
+        raise NotImplementedError
 
     def start(self, timeout=120):
-        libc = ctypes.CDLL(None)
-
-        def child():
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
         began = time.monotonic()
-        command = self._command()
-        self.say(f"L0: {os.path.basename(command[0])} -accel {self.accel} ({self.why})")
-        log = os.path.join(self.run, "l0-qemu.log")
-        with open(log, "wb") as output:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                pass_fds=[c.far.fileno() for c in self.channels.values()],
-                start_new_session=True, preexec_fn=child)
-        for channel in self.channels.values():
-            channel.far.close()
+        self._launch()
         self.shell.ready(timeout)
         flags = set(self.shell.check("grep -m1 ^flags /proc/cpuinfo").split())
         self.vendor = "kvm-amd" if "svm" in flags else "kvm-intel"
@@ -159,6 +131,7 @@ class Outer:
         for module in ("kvm", self.vendor):
             path = self.config.need(self.config.kvm(flavour, module),
                                     f"kvm-{flavour}{self.config.kvm_suffix}")
+            self.bring(path)
             self.shell.check(f"busybox insmod {path}", timeout=60)
             with open(path, "rb") as stream:
                 built = elf.build_id(stream.read()).hex()
@@ -183,6 +156,7 @@ class Outer:
         if wanted and not self.keeper:
             program = self.config.need(self.config.built("raw-attacks", "raw-attacks"),
                                        "raw-attacks")
+            self.bring(program)
             self.keeper = int(self.shell.check(f"{program} --keep >/dev/null 2>&1 & echo $!"))
         elif not wanted and self.keeper:
             self.shell.check(f"kill {self.keeper}; "
@@ -196,10 +170,9 @@ class Outer:
             self.kvm_flavour = None
 
     def check_alive(self):
-        if self.process is None or self.process.poll() is None:
+        if self.alive() or self.process is None:
             return
-        with open(os.path.join(self.run, "l0-qemu.log"), encoding="utf-8",
-                  errors="replace") as stream:
+        with open(self.log, encoding="utf-8", errors="replace") as stream:
             raise RigError(f"the outer machine ended (status {self.process.returncode})\n"
                            + tail(stream.read()))
 
@@ -214,7 +187,7 @@ class Outer:
         return text
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
+        if self.alive():
             self.process.kill()
             self.process.wait()
         for channel in self.channels.values():

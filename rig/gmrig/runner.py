@@ -123,7 +123,7 @@ def main(config, options):
             print(f"{case.name:24} {','.join(case.groups):16} {case.about}")
         return 0
     print(f"host: {host_description()}", flush=True)
-    session = Session(config, verbose=lambda text: print(f"      {text}", flush=True))
+    session = Session(config, vendor=options.vendor, verbose=lambda text: print(f"      {text}", flush=True))
     runner = Runner(session)
     try:
         for case in in_order(table.select(cases, options.names)):

@@ -5,9 +5,12 @@ import os
 import shutil
 import tempfile
 
+from . import accel
+from .bochs import BochsOuter
 from .channel import from_first, tail
 from .guest import Boot, Guest
-from .outer import TROUBLE, Outer
+from .outer import TROUBLE
+from .qemu import QemuOuter
 
 KEPT_RUNS = 10
 BOOTS = {boot.name: boot for boot in (
@@ -36,8 +39,10 @@ def run_folder(config):
 
 
 class Session:
-    def __init__(self, config, kvm="gm", verbose=print):
+    def __init__(self, config, kvm="gm", vendor=None, verbose=print):
         self.config = config
+        self.vendor = vendor or accel.default_vendor()
+        self.accel = accel.choose(self.vendor)
         self.kvm = kvm
         self.say = verbose
         self.run = run_folder(config)
@@ -48,7 +53,8 @@ class Session:
         """L1, booted and with our modules loaded."""
         if self.current_outer is None or not self.current_outer.alive():
             self.close()
-            self.current_outer = Outer(self.config, self.run, verbose=self.say)
+            kind = BochsOuter if self.accel[0] == "bochs" else QemuOuter
+            self.current_outer = kind(self.config, self.run, self.accel, verbose=self.say)
             self.current_outer.start()
             self.current_outer.load_kvm(self.kvm)
         return self.current_outer

@@ -18,6 +18,7 @@ DIAGNOSIS = re.compile(r"^# (.*)", re.MULTILINE)
 
 def run(bench, name):
     limit = int(LIMIT * Patience.factor)
+    bench.outer.bring(PROGRAM)
     status, output = bench.outer.shell.run(f"{PROGRAM} -t {limit} {name}", LIMIT + 10)
     verdict = VERDICT.search(output)
     if not verdict:

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0
+"""L0 as Bochs, which emulates VMX with EPT where nothing else does.
+
+L1 boots from a CD of its kernel and a small initramfs. All channels go over its
+second serial line (gmrig/mux.py). Files that L1 is to see are appended to its disk,
+as archives, while it runs, and it unpacks them; so it has what a test needs under
+the same names, and its boot is not slowed down by what no test needs.
+"""
+
+import os
+import pty
+import resource
+import shlex
+import shutil
+import subprocess
+import tempfile
+
+from . import cpio
+from .channel import RigError
+from .mux import Mux
+from .outer import PORTS, Outer
+
+IPS = 100_000_000		# instructions in a second of L1's
+CPU_LIMIT = 7200		# s: no Bochs runs for longer, come what may
+DISK_SIZE = 2 << 30		# sparse
+SECTOR = 512
+BLOCK = 64 << 10		# what L1 reads at a time, so that archives begin there
+BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
+ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
+
+BOOT_MENU = """default l1
+prompt 0
+timeout 0
+label l1
+ kernel /kernel
+ append initrd=/initrd {append}
+"""
+
+# 2.7 (Debian 12) takes all of this, and so does 2.8.
+BOCHSRC = """config_interface: textconfig
+display_library: term
+memory: guest={memory}, host={memory}
+romimage: file={bios}
+vgaromimage: file={vga_bios}
+cpu: model=corei7_skylake_x, count={cpus}, ips={ips}, ignore_bad_msrs=1
+clock: sync=none
+ata0-master: type=cdrom, path={run}/l1.iso, status=inserted
+ata1-master: type=disk, mode=flat, path={run}/l1-disk, cylinders=0
+boot: cdrom
+com1: enabled=1, mode=file, dev={console}
+com2: enabled=1, mode=term, dev={line}
+sound: waveoutdrv=dummy
+log: {log}
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+"""
+
+
+class BochsOuter(Outer):
+    MODULES = ("ata_piix", "sd_mod", "irqbypass")
+
+    def __init__(self, config, run_folder, chosen, cpus=1, memory=1024, verbose=print):
+        super().__init__(config, run_folder, chosen, verbose)
+        self.cpus = cpus
+        self.memory = memory
+        self.log = self._path("l0-bochs.log")
+        self.mux = None
+        self.brought = {}		# path: what it was when L1 got it
+        self.disk_end = 0
+        self.terminals = []
+
+    def _path(self, name):
+        return os.path.join(self.run, name)
+
+    def _append(self):
+        return ("console=ttyS0,115200 loglevel=5 no_timer_check mitigations=off nowatchdog "
+                "panic=-1 oops=panic random.trust_cpu=on cryptomgr.notests audit=0 "
+                f"tsc_early_khz={IPS // 1000} GM_RUN={self.run} GM_LINE=/dev/ttyS1")
+
+    def _initramfs(self):
+        config, archive = self.config, cpio.Archive()
+        archive.copy("init", os.path.join(os.path.dirname(__file__), "..", "l1-init"))
+        archive.copy("bin/busybox", config.busybox)
+        archive.copy("bin/l1-mux", config.need(config.built("l1", "l1-mux"), "l1-tools"))
+        archive.device("dev/console", 5, 1)
+        archive.file("channels", "".join(f"{name}\n" for name in PORTS).encode())
+        self._order(archive)
+        archive.write(self._path("l1-initramfs"))
+        return self._path("l1-initramfs")
+
+    def _cd(self):
+        with tempfile.TemporaryDirectory(dir=self.run) as folder:
+            for name, path in (("kernel", self.config.l1_image), ("initrd", self._initramfs()),
+                               *((os.path.basename(path), path) for path in ISOLINUX)):
+                os.symlink(self.config.need(path, "deps"), os.path.join(folder, name))
+            with open(os.path.join(folder, "isolinux.cfg"), "w", encoding="ascii") as stream:
+                stream.write(BOOT_MENU.format(append=self._append()))
+            self._quiet(["xorriso", "-as", "mkisofs", "-quiet", "-f", "-o", self._path("l1.iso"),
+                         "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
+                         "-boot-load-size", "4", "-boot-info-table", folder])
+
+    @staticmethod
+    def _quiet(command):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise RigError(f"{command[0]} ended with {done.returncode}:\n"
+                           + done.stdout.decode(errors="replace"))
+
+    def _terminal(self):
+        near, far = pty.openpty()
+        self.terminals += [near, far]
+        return near, far
+
+    @staticmethod
+    def _limited():
+        Outer._child()
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
+
+    def _launch(self):
+        program = self._program()
+        self._cd()
+        self.disk_end, self.brought = 0, {}
+        with open(self._path("l1-disk"), "wb") as disk:
+            disk.truncate(DISK_SIZE)
+        line, far_line = self._terminal()
+        screen, far_screen = self._terminal()
+        with open(self._path("bochsrc"), "w", encoding="utf-8") as stream:
+            stream.write(BOCHSRC.format(
+                memory=self.memory, bios=BIOS, vga_bios=VGA_BIOS, cpus=self.cpus, ips=IPS,
+                run=self.run, console=self.console.path, line=os.ttyname(far_line),
+                log=self.log))
+        command = [program, "-q", "-f", self._path("bochsrc")]
+        if b"-rc " in subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, check=False,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout:
+            # One that is built with its debugger, and waits to be told to go on.
+            with open(self._path("bochs-start"), "w", encoding="ascii") as stream:
+                stream.write("c\n")
+            command += ["-rc", self._path("bochs-start")]
+        self.say(f"L0: {program}, {self.cpus} CPU ({self.why})")
+        self.process = subprocess.Popen(
+            command, stdin=far_screen, stdout=far_screen, stderr=far_screen, cwd=self.run,
+            env={**os.environ, "TERM": "vt100"}, start_new_session=True,
+            preexec_fn=self._limited)
+        self.mux = Mux(line, [self.channels[name] for name in PORTS], screen,
+                       self._path("l0-screen.log"))
+
+    def _program(self):
+        for path in (BIOS, VGA_BIOS):
+            self.config.need(path, "deps")
+        return self.config.need(shutil.which("bochs") or "bochs", "deps")
+
+    def slim(self, data):
+        """Without what only a debugger reads: Bochs would have L1's kernel digest it."""
+        with tempfile.NamedTemporaryFile(dir=self.run) as stream:
+            stream.write(data)
+            stream.flush()
+            self._quiet(["objcopy", "-g", "-R", ".BTF", "-R", ".BTF_ids", stream.name])
+            with open(stream.name, "rb") as smaller:
+                return smaller.read()
+
+    def bring(self, *paths):
+        archive, news = cpio.Archive(), {}
+        for path in paths:
+            state = os.stat(path)
+            state = (state.st_size, state.st_mtime_ns, state.st_ino)
+            if self.brought.get(path) != state:
+                news[path] = state
+                with open(path, "rb") as stream:
+                    data = stream.read()
+                if data[:4] == b"\x7fELF":
+                    data = self.slim(data)
+                archive.file(path.lstrip("/"), data, 0o755)
+        if not news:
+            return
+        with tempfile.NamedTemporaryFile(dir=self.run) as stream:
+            archive.write(stream.name)
+            data = stream.read()
+        blocks = -(-len(data) // BLOCK)
+        start = self.disk_end
+        self.disk_end += blocks
+        if self.disk_end * BLOCK > DISK_SIZE:
+            raise RigError("L1's disk is full")
+        with open(self._path("l1-disk"), "r+b") as disk:
+            disk.seek(start * BLOCK)
+            disk.write(data)
+        # What L1 has read ahead is not what is there now.
+        self.shell.check(f"blockdev --flushbufs /dev/sda && cd / && "
+                         f"dd if=/dev/sda bs={BLOCK} skip={start} count={blocks} 2>/dev/null | "
+                         "cpio -idmu 2>/dev/null", 60)
+        self.brought.update(news)
+
+    def start(self, timeout=400):
+        super().start(timeout)
+        # Linux warns of a CPU that does not exist like this; what a host must not
+        # say is what it says from now on.
+        self.console.added()
+
+    def read_file(self, path):
+        quoted = shlex.quote(path)
+        status, text = self.shell.run(f"[ -e {quoted} ] && cat {quoted}")
+        return None if status else text
+
+    def remove_file(self, path):
+        self.shell.check(f"rm -f {shlex.quote(path)}")
+
+    def check_alive(self):
+        super().check_alive()
+        if self.mux is not None and self.mux.error is not None:
+            raise RigError(str(self.mux.error))
+
+    def stop(self):
+        if self.alive():
+            self.process.kill()
+            self.process.wait()
+        if self.mux is not None:
+            self.mux.stop()
+            self.mux = None
+        super().stop()
+        for terminal in self.terminals:
+            os.close(terminal)
+        self.terminals = []
+        for name in ("l1-disk", "l1.iso"):
+            if os.path.exists(self._path(name)):
+                os.unlink(self._path(name))
