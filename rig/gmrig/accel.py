@@ -77,3 +77,8 @@ def qemu_options(accel):
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
     return ["-accel", "tcg,thread=multi", "-cpu", TCG_CPU, "-smp", "2"]
+
+
+def slowness(vendor):
+    """How much longer than on QEMU's emulation everything takes."""
+    return 4 if choose(vendor or default_vendor())[0] == "bochs" else 1

@@ -192,11 +192,14 @@ class BochsOuter(Outer):
                          "cpio -idmu 2>/dev/null", 60)
         self.brought.update(news)
 
+    def bring_program(self, path):
+        self.bring(*cpio.linked(path))
+
     def start(self, timeout=400):
         super().start(timeout)
         # Linux warns of a CPU that does not exist like this; what a host must not
         # say is what it says from now on.
-        self.console.added()
+        self.console.skip()
 
     def read_file(self, path):
         quoted = shlex.quote(path)

@@ -160,7 +160,7 @@ def main():
     try:
         config = Config(getattr(options, "l1_kernel", "stock"), getattr(options, "stock", False),
                         getattr(options, "guest_kernel", GUEST_KERNELS[0]))
-        Patience.factor = config.slowness
+        Patience.factor = config.slowness * accel.slowness(getattr(options, "vendor", None))
         if options.command in ("test", "list"):
             from . import runner
             return runner.main(config, options)

@@ -7,6 +7,12 @@ import stat
 import subprocess
 
 
+def linked(path):
+    """A program of this machine's, and the libraries that it is linked with."""
+    told = subprocess.run(["ldd", path], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return [path, *re.findall(r"(/\S+) \(0x", told)]
+
+
 class Archive:
     def __init__(self):
         self.chunks = []
@@ -38,8 +44,7 @@ class Archive:
 
     def program(self, path):
         """One of this machine's, with the libraries that it is linked with."""
-        told = subprocess.run(["ldd", path], stdout=subprocess.PIPE, check=True).stdout.decode()
-        for name in [path, *re.findall(r"(/\S+) \(0x", told)]:
+        for name in linked(path):
             if name not in self.names:
                 self.names.add(name)
                 self.copy(name.lstrip("/"), name)

@@ -22,6 +22,8 @@ COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
 RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 # Devices to be granted, and to try DMA on what is.
 EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin")
+EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended
 QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
@@ -64,6 +66,7 @@ class Guest:
         self.modules = kmod.Modules(self.config.kernel_modules)
         self.seen = 0
         self.running = False
+        self.looked = 0
 
     def _initramfs(self):
         archive = cpio.Archive()
@@ -177,6 +180,17 @@ class Guest:
                 "-device", "isa-parallel,chardev=printer",
                 "-virtfs", f"local,path={self.outer.run},mount_tag=run,security_model=none"]
 
+    def _bring(self):
+        """Have L1 see what QEMU, as _command() starts it, reads."""
+        config = self.config
+        self.outer.bring_program(config.qemu)
+        paths = [config.kernel_image, os.path.join(self.outer.run, f"{self.which}-initramfs"),
+                 *(os.path.join(folder, name) for folder in config.qemu_data
+                   for name in FIRMWARE)]
+        if self.boot.device:
+            paths.append(self.keyring)
+        self.outer.bring(*filter(os.path.exists, paths))
+
     def start(self, timeout=120):
         began = time.monotonic()
         for channel in (self.console, self.shell.channel, self.hmp.channel,
@@ -186,10 +200,11 @@ class Guest:
         if self.console.log:
             self.console.log.close()
         self.console.log = open(self.console_path, "wb")
-        if os.path.exists(self.exit_path):
-            os.unlink(self.exit_path)
+        self.outer.remove_file(self.exit_path)
+        command = self._command()
+        self._bring()
         self.outer.shell.check(
-            f"{{ {shlex.join(self._command())} & echo $! >{self.pid_path}; wait $!; "
+            f"{{ {shlex.join(command)} & echo $! >{self.pid_path}; wait $!; "
             f"echo $? >{self.exit_path}; }} >{self.log_path} 2>&1 &")
         self.running = True
         try:
@@ -209,8 +224,7 @@ class Guest:
 
     def where(self):
         """Where the guest stands: QEMU's own words, and the CPUs' registers twice."""
-        with open(self.log_path, encoding="utf-8", errors="replace") as stream:
-            parts = ["QEMU in L1 said:\n" + tail(stream.read())]
+        parts = ["QEMU in L1 said:\n" + tail(self.said())]
         for command in ("info status", "info registers -a", "info registers -a"):
             try:
                 answer = self.hmp.run(command, 5)
@@ -235,15 +249,26 @@ class Guest:
     def check_alive(self):
         self.outer.check_alive()	# first: without it the console has nothing to say
         self.console_text()
-        if self.running and os.path.exists(self.exit_path):
+        # Not each time: it may be a question that L1 has to answer.
+        if not self.running or time.monotonic() < self.looked + EXIT_INTERVAL:
+            return
+        self.looked = time.monotonic()
+        if self.exit_status() is not None:
             self.running = False
-            with open(self.log_path, encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
-            raise RigError("QEMU in L1 ended:\n" + tail(text)
+            raise RigError("QEMU in L1 ended:\n" + tail(self.said())
                            + "\n  L2's console ends with:\n" + tail(self.console_text()))
 
+    def said(self):
+        """What QEMU has written, but for what the channels carry."""
+        return self.outer.read_file(self.log_path) or ""
+
+    def exit_status(self):
+        """QEMU's, or None while it runs."""
+        text = self.outer.read_file(self.exit_path)
+        return int(text) if text and text.endswith("\n") else None
+
     def alive(self):
-        return self.running and self.outer.alive() and not os.path.exists(self.exit_path)
+        return self.running and self.outer.alive() and self.exit_status() is None
 
     def stop(self):
         if self.alive():

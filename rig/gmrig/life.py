@@ -21,6 +21,7 @@ class Life:
         self.image = guest.config.need(
             image or guest.config.built("images", f"{name}.gm.ko"),
             "load-images" if image else "images")
+        guest.outer.bring(self.image)
 
     def module(self):
         """What query-gm says of the module, or None."""

@@ -36,7 +36,7 @@ class Console:
 
     def __init__(self, path):
         self.path = path
-        self.offset = 0
+        self.first = self.offset = 0
         # Those of machines that have gone stay, numbered, for whoever looks.
         count = len([name for name in os.listdir(os.path.dirname(path))
                      if name.startswith(os.path.basename(path))])
@@ -47,6 +47,13 @@ class Console:
     def all(self):
         with open(self.path, "rb") as stream:
             return stream.read().decode(errors="replace").replace("\r", "")
+
+    def skip(self):
+        """What it says so far is of no interest."""
+        self.first = self.offset = len(self.all())
+
+    def interesting(self):
+        return self.all()[self.first:]
 
     def added(self):
         text = self.all()
@@ -97,7 +104,10 @@ class Outer:
     # Files: L1 sees them under the same names as this side.
 
     def bring(self, *paths):
-        """Have L1 see these files, or folders, as they are now."""
+        """Have L1 see these files as they are now."""
+
+    def bring_program(self, path):
+        """The same of a program, with the libraries that it is linked with."""
 
     def read_file(self, path):
         """What L1 has in the file, or None if there is none."""

@@ -105,7 +105,7 @@ class Session:
                 parts.append(self.current_guest.where())
         if self.current_outer is not None:
             parts.append("L1's console ends with:\n"
-                         + from_first(TROUBLE, self.current_outer.console.all()))
+                         + from_first(TROUBLE, self.current_outer.console.interesting()))
         return parts
 
     def close(self):

@@ -202,11 +202,10 @@ def lifecycle_shutdown(bench):
     while guest.alive() and time.monotonic() < deadline:
         time.sleep(0.2)
     expect(not guest.alive(), "QEMU has not ended")
-    with open(guest.exit_path, encoding="ascii") as stream:
-        expect_equal("QEMU's exit status", stream.read().strip(), "0")
-    with open(guest.log_path, encoding="utf-8") as stream:
-        expect_equal("what QEMU said, but for what the administrator did",
-                     [line for line in stream if "guarded-modules: audit:" not in line], [])
+    expect_equal("QEMU's exit status", guest.exit_status(), 0)
+    expect_equal("what QEMU said, but for what the administrator did",
+                 [line for line in guest.said().splitlines()
+                  if "guarded-modules: audit:" not in line], [])
     bench.session.drop_guest()
     nothing_left(bench)
 
