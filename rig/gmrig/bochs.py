@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """L0 as Bochs, which emulates VMX with EPT where nothing else does.
 
-L1 boots from a CD of its kernel and a small initramfs. All channels go over its
-second serial line (gmrig/mux.py). Files that L1 is to see are appended to its disk,
-as archives, while it runs, and it unpacks them; so it has what a test needs under
+L1 boots from a disk of its kernel and a small initramfs (gmrig/bootdisk.py). All channels go over its
+second serial line (gmrig/mux.py). Files that L1 is to see are appended to another
+disk, as archives, while it runs, and it unpacks them; so it has what a test needs under
 the same names, and its boot is not slowed down by what no test needs.
 """
 
@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 
-from . import cpio
+from . import bootdisk, cpio
 from .channel import RigError
 from .mux import Mux
 from .outer import PORTS, Outer
@@ -23,19 +23,9 @@ from .outer import PORTS, Outer
 IPS = 100_000_000		# instructions in a second of L1's
 CPU_LIMIT = 7200		# s: no Bochs runs for longer, come what may
 DISK_SIZE = 2 << 30		# sparse
-SECTOR = 512
 BLOCK = 64 << 10		# what L1 reads at a time, so that archives begin there
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
-ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
-
-BOOT_MENU = """default l1
-prompt 0
-timeout 0
-label l1
- kernel /kernel
- append initrd=/initrd {append}
-"""
 
 # 2.7 (Debian 12) takes all of this, and so does 2.8.
 BOCHSRC = """config_interface: textconfig
@@ -45,9 +35,9 @@ romimage: file={bios}
 vgaromimage: file={vga_bios}
 cpu: model=corei7_skylake_x, count={cpus}, ips={ips}, ignore_bad_msrs=1
 clock: sync=none
-ata0-master: type=cdrom, path={run}/l1.iso, status=inserted
+ata0-master: type=disk, mode=flat, path={run}/l1-boot, cylinders=0
 ata1-master: type=disk, mode=flat, path={run}/l1-disk, cylinders=0
-boot: cdrom
+boot: disk
 com1: enabled=1, mode=file, dev={console}
 com2: enabled=1, mode=term, dev={line}
 sound: waveoutdrv=dummy
@@ -90,16 +80,10 @@ class BochsOuter(Outer):
         archive.write(self._path("l1-initramfs"))
         return self._path("l1-initramfs")
 
-    def _cd(self):
-        with tempfile.TemporaryDirectory(dir=self.run) as folder:
-            for name, path in (("kernel", self.config.l1_image), ("initrd", self._initramfs()),
-                               *((os.path.basename(path), path) for path in ISOLINUX)):
-                os.symlink(self.config.need(path, "deps"), os.path.join(folder, name))
-            with open(os.path.join(folder, "isolinux.cfg"), "w", encoding="ascii") as stream:
-                stream.write(BOOT_MENU.format(append=self._append()))
-            self._quiet(["xorriso", "-as", "mkisofs", "-quiet", "-f", "-o", self._path("l1.iso"),
-                         "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
-                         "-boot-load-size", "4", "-boot-info-table", folder])
+    def _boot_disk(self):
+        sector = self.config.need(self.config.built("l1", "boot.bin"), "l1-tools")
+        bootdisk.write(self._path("l1-boot"), sector, self.config.need(self.config.l1_image, "deps"),
+                       self._initramfs(), self._append())
 
     @staticmethod
     def _quiet(command):
@@ -121,7 +105,7 @@ class BochsOuter(Outer):
 
     def _launch(self):
         program = self._program()
-        self._cd()
+        self._boot_disk()
         self.disk_end, self.brought = 0, {}
         with open(self._path("l1-disk"), "wb") as disk:
             disk.truncate(DISK_SIZE)
@@ -187,8 +171,8 @@ class BochsOuter(Outer):
             disk.seek(start * BLOCK)
             disk.write(data)
         # What L1 has read ahead is not what is there now.
-        self.shell.check(f"blockdev --flushbufs /dev/sda && cd / && "
-                         f"dd if=/dev/sda bs={BLOCK} skip={start} count={blocks} 2>/dev/null | "
+        self.shell.check(f"blockdev --flushbufs /dev/sdb && cd / && "
+                         f"dd if=/dev/sdb bs={BLOCK} skip={start} count={blocks} 2>/dev/null | "
                          "cpio -idmu 2>/dev/null", 60)
         self.brought.update(news)
 
@@ -225,6 +209,6 @@ class BochsOuter(Outer):
         for terminal in self.terminals:
             os.close(terminal)
         self.terminals = []
-        for name in ("l1-disk", "l1.iso"):
+        for name in ("l1-disk", "l1-boot"):
             if os.path.exists(self._path(name)):
                 os.unlink(self._path(name))

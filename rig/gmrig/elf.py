@@ -36,3 +36,19 @@ def modinfo(data):
 def build_id(data):
     """The note that the kernel shows below /sys/module/NAME/notes."""
     return section(data, ".note.gnu.build-id")
+
+
+def entry(data):
+    """Where the program begins."""
+    return struct.unpack_from("<Q", data, 24)[0]
+
+
+def segments(data):
+    """(offset in the file, physical address, size) of what is loaded from the file."""
+    table, = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<2H", data, 54)
+    for index in range(count):
+        kind, _, offset, _, address, length = struct.unpack_from("<2I4Q", data,
+                                                                 table + index * size)
+        if kind == 1 and length:
+            yield offset, address, length
