@@ -27,6 +27,15 @@ BLOCK = 64 << 10		# what L1 reads at a time, so that archives begin there
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
 
+# What takes a second or a good part of one, and L1 has no use for.
+INITCALLS = ("jent_mod_init", "trace_eval_init", "init_kprobe_trace", "bpf_tcp_ca_kfunc_init",
+             "bpf_dummy_struct_ops_init", "load_system_certificate_list", "init_blk_tracer")
+
+# Of modules and programs, what only debuggers and stack traces read; Linux digests it
+# when it loads a module, sorting the table of the unwinder for seconds.
+UNREAD = (".BTF", ".BTF_ids", ".orc_unwind", ".orc_unwind_ip", ".rela.orc_unwind_ip",
+          "__mcount_loc", ".rela__mcount_loc")
+
 # 2.7 (Debian 12) takes all of this, and so does 2.8.
 BOCHSRC = """config_interface: textconfig
 display_library: term
@@ -67,7 +76,9 @@ class BochsOuter(Outer):
     def _append(self):
         return ("console=ttyS0,115200 loglevel=5 no_timer_check mitigations=off nowatchdog "
                 "panic=-1 oops=panic random.trust_cpu=on cryptomgr.notests audit=0 "
-                f"tsc_early_khz={IPS // 1000} GM_RUN={self.run} GM_LINE=/dev/ttyS1")
+                f"tsc_early_khz={IPS // 1000} initcall_blacklist={','.join(INITCALLS)} "
+                "clearcpuid=pku "
+                f"GM_RUN={self.run} GM_LINE=/dev/ttyS1")
 
     def _initramfs(self):
         config, archive = self.config, cpio.Archive()
@@ -137,11 +148,11 @@ class BochsOuter(Outer):
         return self.config.need(shutil.which("bochs") or "bochs", "deps")
 
     def slim(self, data):
-        """Without what only a debugger reads: Bochs would have L1's kernel digest it."""
+        """Without what need not be there."""
         with tempfile.NamedTemporaryFile(dir=self.run) as stream:
             stream.write(data)
             stream.flush()
-            self._quiet(["objcopy", "-g", "-R", ".BTF", "-R", ".BTF_ids", stream.name])
+            self._quiet(["objcopy", "-g", *(f"-R{name}" for name in UNREAD), stream.name])
             with open(stream.name, "rb") as smaller:
                 return smaller.read()
 
