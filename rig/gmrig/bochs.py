@@ -157,6 +157,12 @@ class BochsOuter(Outer):
                 return smaller.read()
 
     def bring(self, *paths):
+        self._bring(paths, lambda data: data)
+
+    def bring_module(self, path):
+        self._bring([path], self.slim)
+
+    def _bring(self, paths, change):
         archive, news = cpio.Archive(), {}
         for path in paths:
             state = os.stat(path)
@@ -164,10 +170,7 @@ class BochsOuter(Outer):
             if self.brought.get(path) != state:
                 news[path] = state
                 with open(path, "rb") as stream:
-                    data = stream.read()
-                if data[:4] == b"\x7fELF":
-                    data = self.slim(data)
-                archive.file(path.lstrip("/"), data, 0o755)
+                    archive.file(path.lstrip("/"), change(stream.read()), 0o755)
         if not news:
             return
         with tempfile.NamedTemporaryFile(dir=self.run) as stream:
@@ -188,7 +191,16 @@ class BochsOuter(Outer):
         self.brought.update(news)
 
     def bring_program(self, path):
-        self.bring(*cpio.linked(path))
+        self._bring(cpio.linked(path), self.slim)
+
+    def guest_kernel(self, path):
+        """Unpacked, which QEMU starts as a PVH guest: unpacking takes longer in there than
+        all else that it does when it starts."""
+        plain = self._path("vmlinux")
+        if not os.path.exists(plain):
+            with open(plain, "wb") as stream:
+                stream.write(bootdisk.unpacked(path))
+        return plain
 
     def start(self, timeout=400):
         super().start(timeout)
@@ -221,5 +233,6 @@ class BochsOuter(Outer):
             os.close(terminal)
         self.terminals = []
         for name in ("l1-disk", "l1-boot"):
-            if os.path.exists(self._path(name)):
-                os.unlink(self._path(name))
+            for path in (self._path(name), self._path(f"{name}.lock")):
+                if os.path.exists(path):
+                    os.unlink(path)

@@ -22,7 +22,7 @@ COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
 RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 # Devices to be granted, and to try DMA on what is.
 EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
-FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin")
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended
 QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
@@ -64,6 +64,7 @@ class Guest:
         self.exit_path = os.path.join(outer.run, f"{which}-exit")
         self.log_path = os.path.join(outer.run, f"{which}-qemu.log")
         self.modules = kmod.Modules(self.config.kernel_modules)
+        self.kernel = outer.guest_kernel(self.config.kernel_image)
         self.seen = 0
         self.running = False
         self.looked = 0
@@ -127,7 +128,7 @@ class Guest:
         if boot.launcher:
             return [config.built("tools", "gm-run"), "--no-console", "--qemu", config.qemu,
                     "--cpus", str(boot.cpus), "--memory", f"{boot.memory}M",
-                    "--kernel", config.kernel_image, "--initrd", self._initramfs(),
+                    "--kernel", self.kernel, "--initrd", self._initramfs(),
                     "--append", append, "--keyring", self.keyring, "--policy", boot.policy,
                     "--verifier", config.built("gmcc", "gmcc"), "--qmp", QMP_SOCKET,
                     "--", "-no-reboot", *self._data(), *self._channels(), *EDUS]
@@ -135,7 +136,7 @@ class Guest:
         command = [config.qemu, "-machine", "q35",
                    "-cpu", "host,svm=off,vmx=off", "-smp", str(boot.cpus),
                    "-m", str(boot.memory), "-nodefaults", "-display", "none",
-                   "-no-reboot", "-kernel", config.kernel_image,
+                   "-no-reboot", "-kernel", self.kernel,
                    "-initrd", self._initramfs(), "-append", append,
                    *self._data(), *self._channels()]
         if boot.device:
@@ -184,7 +185,7 @@ class Guest:
         """Have L1 see what QEMU, as _command() starts it, reads."""
         config = self.config
         self.outer.bring_program(config.qemu)
-        paths = [config.kernel_image, os.path.join(self.outer.run, f"{self.which}-initramfs"),
+        paths = [self.kernel, os.path.join(self.outer.run, f"{self.which}-initramfs"),
                  *(os.path.join(folder, name) for folder in config.qemu_data
                    for name in FIRMWARE)]
         if self.boot.device:

@@ -106,8 +106,15 @@ class Outer:
     def bring(self, *paths):
         """Have L1 see these files as they are now."""
 
+    def bring_module(self, path):
+        """The same of a module of L1's kernel."""
+
     def bring_program(self, path):
         """The same of a program, with the libraries that it is linked with."""
+
+    def guest_kernel(self, path):
+        """What QEMU in L1 is to start of a guest's kernel image."""
+        return path
 
     def read_file(self, path):
         """What L1 has in the file, or None if there is none."""
@@ -141,7 +148,7 @@ class Outer:
         for module in ("kvm", self.vendor):
             path = self.config.need(self.config.kvm(flavour, module),
                                     f"kvm-{flavour}{self.config.kvm_suffix}")
-            self.bring(path)
+            self.bring_module(path)
             self.shell.check(f"busybox insmod {path}", timeout=60)
             with open(path, "rb") as stream:
                 built = elf.build_id(stream.read()).hex()
