@@ -17,6 +17,7 @@ import tempfile
 
 from . import bootdisk, cpio
 from .channel import RigError
+from .guest import firmware
 from .mux import Mux
 from .outer import PORTS, Outer
 
@@ -59,9 +60,12 @@ info: action=ignore
 
 class BochsOuter(Outer):
     MODULES = ("ata_piix", "sd_mod", "irqbypass")
+    GUEST_APPEND = f"initcall_blacklist={','.join(INITCALLS)} "
 
-    def __init__(self, config, run_folder, chosen, cpus=1, memory=1024, verbose=print):
+    def __init__(self, config, run_folder, chosen, cpus=1, memory=1024, guests=True,
+                 verbose=print):
         super().__init__(config, run_folder, chosen, verbose)
+        self.guests = guests		# L1 will have some
         self.cpus = cpus
         self.memory = memory
         self.log = self._path("l0-bochs.log")
@@ -88,6 +92,12 @@ class BochsOuter(Outer):
         archive.device("dev/console", 5, 1)
         archive.file("channels", "".join(f"{name}\n" for name in PORTS).encode())
         self._order(archive)
+        self.brought = {}
+        if self.guests:
+            # All that is large: the boot disk is read faster than the other one.
+            kernel = self.guest_kernel(config.kernel_image)
+            self._add(archive, cpio.linked(config.need(config.qemu, "qemu")), self.slim)
+            self._add(archive, [kernel, *firmware(config)], bytes)
         archive.write(self._path("l1-initramfs"))
         return self._path("l1-initramfs")
 
@@ -117,7 +127,7 @@ class BochsOuter(Outer):
     def _launch(self):
         program = self._program()
         self._boot_disk()
-        self.disk_end, self.brought = 0, {}
+        self.disk_end = 0
         with open(self._path("l1-disk"), "wb") as disk:
             disk.truncate(DISK_SIZE)
         line, far_line = self._terminal()
@@ -157,21 +167,27 @@ class BochsOuter(Outer):
                 return smaller.read()
 
     def bring(self, *paths):
-        self._bring(paths, lambda data: data)
+        self._bring(paths, bytes)
 
     def bring_module(self, path):
         self._bring([path], self.slim)
 
-    def _bring(self, paths, change):
-        archive, news = cpio.Archive(), {}
+    def _add(self, archive, paths, change):
+        """Put those files into the archive that L1 does not have as they are now; are there any?"""
+        added = False
         for path in paths:
-            state = os.stat(path)
-            state = (state.st_size, state.st_mtime_ns, state.st_ino)
+            status = os.stat(path)
+            state = (status.st_size, status.st_mtime_ns, status.st_ino)
             if self.brought.get(path) != state:
-                news[path] = state
                 with open(path, "rb") as stream:
                     archive.file(path.lstrip("/"), change(stream.read()), 0o755)
-        if not news:
+                self.brought[path] = state
+                added = True
+        return added
+
+    def _bring(self, paths, change):
+        archive = cpio.Archive()
+        if not self._add(archive, paths, change):
             return
         with tempfile.NamedTemporaryFile(dir=self.run) as stream:
             archive.write(stream.name)
@@ -188,7 +204,6 @@ class BochsOuter(Outer):
         self.shell.check(f"blockdev --flushbufs /dev/sdb && cd / && "
                          f"dd if=/dev/sdb bs={BLOCK} skip={start} count={blocks} 2>/dev/null | "
                          "cpio -idmu 2>/dev/null", 60)
-        self.brought.update(news)
 
     def bring_program(self, path):
         self._bring(cpio.linked(path), self.slim)

@@ -28,6 +28,12 @@ QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
+def firmware(config):
+    """The paths of what QEMU itself needs to start a guest."""
+    paths = (os.path.join(folder, name) for folder in config.qemu_data for name in FIRMWARE)
+    return filter(os.path.exists, paths)
+
+
 class Boot:
     """How a guest is started; tests that name the same one share it."""
 
@@ -123,7 +129,7 @@ class Guest:
 
     def _command(self):
         boot, config = self.boot, self.config
-        append = (f"{COMMAND_LINE} rcupdate.rcu_cpu_stall_timeout="
+        append = (f"{COMMAND_LINE} {self.outer.GUEST_APPEND}rcupdate.rcu_cpu_stall_timeout="
                   f"{round(RCU_STALL * Patience.factor)}")
         if boot.launcher:
             return [config.built("tools", "gm-run"), "--no-console", "--qemu", config.qemu,
@@ -183,14 +189,11 @@ class Guest:
 
     def _bring(self):
         """Have L1 see what QEMU, as _command() starts it, reads."""
-        config = self.config
-        self.outer.bring_program(config.qemu)
-        paths = [self.kernel, os.path.join(self.outer.run, f"{self.which}-initramfs"),
-                 *(os.path.join(folder, name) for folder in config.qemu_data
-                   for name in FIRMWARE)]
+        self.outer.bring_program(self.config.qemu)
+        self.outer.bring(*firmware(self.config), self.kernel,
+                         os.path.join(self.outer.run, f"{self.which}-initramfs"))
         if self.boot.device:
-            paths.append(self.keyring)
-        self.outer.bring(*filter(os.path.exists, paths))
+            self.outer.bring(self.keyring)
 
     def start(self, timeout=120):
         began = time.monotonic()

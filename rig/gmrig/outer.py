@@ -65,6 +65,7 @@ class Outer:
     """What a kind of L0 adds: _launch() starts self.process, with self.log its words."""
 
     MODULES = ()			# that L1 has from the start
+    GUEST_APPEND = ""		# to a guest's kernel command line
 
     def __init__(self, config, run_folder, chosen, verbose=print):
         self.config = config
