@@ -36,11 +36,12 @@ help:
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'check            deps, all, and every test'
+	@echo 'check-ept        the tests on VMX: on the hardware, or the default set in Bochs (FULL=1: all)'
 	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
 	@echo 'check-loads-6.1  the same in a guest of Linux 6.1, Debian 12'"'"'s own'
 	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
 	@echo 'check-qemu       QEMU'"'"'s side: unit tests, its qtests, the monitor, grants, a fuzz of FUZZ_SECONDS'
-	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group)'
+	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group); VENDOR=vmx on VMX'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
@@ -65,7 +66,7 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check check-attacks check-loads check-loads-6.1 check-qemu bench-idle-cost bench-crossing: deps
+demo check check-attacks check-ept check-loads check-loads-6.1 check-qemu bench-idle-cost bench-crossing: deps
 	$(MAKE) run-$@
 
 configured:
@@ -131,7 +132,11 @@ run-demo: all
 	rig/demo
 
 run-check: all
-	$(RIG) test
+	$(RIG) test --beside
+
+# On hardware with VMX all of the table runs there; else a set of it in Bochs.
+run-check-ept: kvm-gm kvm-stock qemu gmcc guest images raw-attacks l1-tools
+	$(RIG) test --vendor vmx --set $(if $(FULL),full,default) --beside
 
 run-check-attacks: kvm-gm qemu guest images raw-attacks
 	$(RIG) test attacks raw
@@ -161,7 +166,7 @@ fuzz-qemu: gmcc
 	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-fuzz GMCC=$(GMCC) fuzz
 
 quick: kvm-gm raw-attacks l1-tools
-	$(RIG) test $(T)
+	$(RIG) test $(if $(VENDOR),--vendor $(VENDOR)) $(T)
 
 # --- checks that take longer, or look at the code --------------------------
 
@@ -220,5 +225,5 @@ cache-clean:
 
 .PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
 	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
-	run-check-attacks check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
+	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean

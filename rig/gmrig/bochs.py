@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """L0 as Bochs, which emulates VMX with EPT where nothing else does.
 
-L1 boots from a disk of its kernel and a small initramfs (gmrig/bootdisk.py). All channels go over its
-second serial line (gmrig/mux.py). Files that L1 is to see are appended to another
-disk, as archives, while it runs, and it unpacks them; so it has what a test needs under
-the same names, and its boot is not slowed down by what no test needs.
+L1 boots from a disk of its kernel and an initramfs (gmrig/bootdisk.py). All channels
+go over its second serial line (gmrig/mux.py). Files that L1 is to see are appended to
+another disk, as archives, while it runs, and it unpacks them; so it has what a test
+needs under the same names, and its boot is not slowed down by what no test needs.
 """
 
 import os
@@ -60,6 +60,7 @@ info: action=ignore
 
 class BochsOuter(Outer):
     MODULES = ("ata_piix", "sd_mod", "irqbypass")
+    SLOW_START = True
     GUEST_APPEND = f"initcall_blacklist={','.join(INITCALLS)} "
 
     def __init__(self, config, run_folder, chosen, cpus=1, memory=1024, guests=True,
@@ -121,7 +122,7 @@ class BochsOuter(Outer):
 
     @staticmethod
     def _limited():
-        Outer._child()
+        Outer.child()
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
 
     def _launch(self):

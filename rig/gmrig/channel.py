@@ -122,17 +122,25 @@ class Shell:
     def ready(self, timeout):
         self.channel.expect(rb"GM-SHELL-READY\n", timeout)
 
+    def begin(self, command):
+        """Start the command; end() is to follow."""
+        self.count += 1
+        self.channel.clear()
+        self.channel.send(f"( {command}\n) </dev/null 2>&1; echo GM-END-{self.count} $?\n"
+                          .encode())
+
+    def end(self, timeout):
+        """(status, output) of the command that was started."""
+        output, found = self.channel.expect(rb"\r?GM-END-%d (\d+)\r?\n" % self.count, timeout)
+        return int(found[1]), output.replace("\r\n", "\n")
+
     def run(self, command, timeout=20):
         """(status, output) of the command; stderr goes with stdout."""
-        self.count += 1
-        mark = f"GM-END-{self.count}"
-        self.channel.clear()
-        self.channel.send(f"( {command}\n) </dev/null 2>&1; echo {mark} $?\n".encode())
+        self.begin(command)
         try:
-            output, found = self.channel.expect(rb"\r?%s (\d+)\r?\n" % mark.encode(), timeout)
+            return self.end(timeout)
         except RigTimeout as error:
             raise RigTimeout(f"'{command}' did not finish: {error}") from None
-        return int(found[1]), output.replace("\r\n", "\n")
 
     def check(self, command, timeout=20):
         status, output = self.run(command, timeout)

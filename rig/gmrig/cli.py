@@ -10,6 +10,7 @@ from . import accel, loads
 from .channel import Patience, RigError
 from .config import GUEST_KERNELS, L1_KERNELS, Config, ConfigError, host_description
 from .session import BOOTS, Session
+from .table import SETS
 
 INTERRUPTED = 130
 
@@ -64,6 +65,10 @@ def parser():
     l1_kernel(test)
     guest_kernel(test)
     vendor(test)
+    test.add_argument("--set", choices=SETS, default="default", help="of the rows of tests.toml, "
+                      "when none is named and VMX is emulated [default]")
+    test.add_argument("--beside", action="store_true", help="run the raw attacks in a machine "
+                      "of their own at the same time; or, with no VMX asked for, VMX's quick set")
 
     guest_kernel(commands.add_parser("load-images",
                                      help="guard and sign the modules of loads.toml"))

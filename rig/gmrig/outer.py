@@ -65,6 +65,7 @@ class Outer:
     """What a kind of L0 adds: _launch() starts self.process, with self.log its words."""
 
     MODULES = ()			# that L1 has from the start
+    SLOW_START = False		# of programs in L1
     GUEST_APPEND = ""		# to a guest's kernel command line
 
     def __init__(self, config, run_folder, chosen, verbose=print):
@@ -76,6 +77,7 @@ class Outer:
         self.log = None
         self.kvm_flavour = None
         self.keeper = None
+        self.stream = None		# of verdicts, that the shell is busy with
         self.console = Console(os.path.join(run_folder, "l1-console.log"))
         self.channels = {name: Channel(name, self.check_alive) for name in PORTS}
         self.shell = Shell(self.channels["l1-shell"])
@@ -86,7 +88,7 @@ class Outer:
         raise NotImplementedError
 
     @staticmethod
-    def _child():
+    def child():
         """In the emulator's process, before it is one: it must not outlive the rig."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

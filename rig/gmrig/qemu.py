@@ -72,7 +72,7 @@ class QemuOuter(Outer):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 pass_fds=[c.far.fileno() for c in self.channels.values()],
-                start_new_session=True, preexec_fn=self._child)
+                start_new_session=True, preexec_fn=self.child)
         for channel in self.channels.values():
             channel.far.close()
 

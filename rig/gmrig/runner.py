@@ -8,18 +8,21 @@ used again.
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
-from . import table
+from . import accel, table
 from .case import Bench, Failed, Skip
 from .channel import Patience, QmpError, RigError, RigTimeout, from_first
-from .config import host_description
+from .config import TOP, host_description
 from .guest import OOPS
-from .outer import TROUBLE
+from .outer import TROUBLE, Outer
 from .session import Session
+from .suite import SUMMARY
 
 REPORT_LINES = 160		# a lockdep report with its chains is that long
 
@@ -72,11 +75,16 @@ class Runner:
         return "\n".join(problems)
 
     def run(self, case):
-        self.line(f"----  {case.name}: {case.about}")
+        name = case.name
+        if case.boot and self.session.vendor != "svm":
+            name = f"{self.session.vendor}: {name}"
+        self.line(f"----  {name}: {case.about}")
         began = time.monotonic()
         bench = Bench(self.session, case)
         reason, skipped = "", None
         try:
+            if self.session.accel[0] == "bochs" and case.boot and not case.runs_in_bochs():
+                raise Skip(f"not in Bochs: {case.vmx}")
             self.prepare(case)
             began = time.monotonic()
             with time_limit(case.timeout, case.name):
@@ -91,7 +99,7 @@ class Runner:
         for note in bench.notes:
             self.line(f"      {note}")
         if reason:
-            self.line(f"FAIL  {case.name} ({took:.1f} s)")
+            self.line(f"FAIL  {name} ({took:.1f} s)")
             for part in [reason] + (self.session.last_words() if case.boot else []):
                 self.line("      " + part.replace("\n", "\n      "))
             self.failed += max(1, bench.failed)
@@ -99,10 +107,10 @@ class Runner:
             if case.boot:
                 self.session.drop_outer()
         elif skipped is not None:
-            self.line(f"SKIP  {case.name}: {skipped}")
+            self.line(f"SKIP  {name}: {skipped}")
             self.skipped += 1
         else:
-            self.line(f"ok    {case.name} ({took:.1f} s)")
+            self.line(f"ok    {name} ({took:.1f} s)")
             self.passed += 1 if bench.passed is None else bench.passed
         self.skipped += bench.skipped
 
@@ -116,18 +124,65 @@ def in_order(cases):
     return sorted(cases, key=lambda case: boots.index(case.boot))
 
 
+class Beside:
+    """Another run of the table at the same time, reported when it has ended."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [os.path.join(TOP, "rig", "gm-rig"), "test", *arguments], stdin=subprocess.DEVNULL,
+            stdout=self.output, stderr=self.output, preexec_fn=Outer.child)
+
+    def report(self, runner):
+        self.process.wait()
+        self.output.seek(0)
+        lines = self.output.read().decode(errors="replace").splitlines()
+        runner.line(f"beside this ran: gm-rig test {' '.join(self.arguments)}")
+        counts = SUMMARY.match(lines[-1]) if lines else None
+        for line in lines[:-1] if counts else lines:
+            runner.line(line)
+        if counts:
+            runner.passed += int(counts[1])
+            runner.failed += int(counts[2])
+            runner.skipped += int(counts[3])
+        else:
+            runner.failed += 1
+
+
+def plan(config, options, session):
+    """The cases to run here, in order, and a run beside or None."""
+    wanted = options.set if session.accel[0] == "bochs" else None
+    cases = in_order(table.select(table.load(), options.names, wanted))
+    if not options.beside:
+        return cases, None
+    if wanted:
+        # Each of the two machines has a CPU of the host's.
+        return ([case for case in cases if "raw" not in case.groups],
+                Beside("--vendor", session.vendor, "--set", wanted,
+                       *(case.name for case in cases if "raw" in case.groups)))
+    if accel.choose("vmx")[0] == "bochs":
+        return cases, Beside("--vendor", "vmx", "--set", "quick")
+    return cases, None
+
+
 def main(config, options):
-    cases = table.load()
     if options.command == "list":
-        for case in cases:
-            print(f"{case.name:24} {','.join(case.groups):16} {case.about}")
+        for case in table.load():
+            print(f"{case.name:24} {','.join(case.groups):16} {case.vendor():8} {case.about}")
         return 0
     print(f"host: {host_description()}", flush=True)
-    session = Session(config, vendor=options.vendor, verbose=lambda text: print(f"      {text}", flush=True))
+    session = Session(config, vendor=options.vendor,
+                      verbose=lambda text: print(f"      {text}", flush=True))
     runner = Runner(session)
+    beside = None
     try:
-        for case in in_order(table.select(cases, options.names)):
+        session.plan, beside = plan(config, options, session)
+        for case in session.plan:
             runner.run(case)
+        session.close()
+        if beside:
+            beside.report(runner)
     except KeyboardInterrupt:
         runner.line("interrupted; what ran so far:")
         runner.failed += 1

@@ -45,16 +45,26 @@ class Session:
         self.accel = accel.choose(self.vendor)
         self.kvm = kvm
         self.say = verbose
+        self.plan = []			# the cases that are to run, in order
         self.run = run_folder(config)
         self.current_outer = None
         self.current_guest = None
+
+    def following(self, case):
+        """The case, and those that come after it."""
+        return self.plan[self.plan.index(case):] if case in self.plan else [case]
 
     def outer(self):
         """L1, booted and with our modules loaded."""
         if self.current_outer is None or not self.current_outer.alive():
             self.close()
-            kind = BochsOuter if self.accel[0] == "bochs" else QemuOuter
-            self.current_outer = kind(self.config, self.run, self.accel, verbose=self.say)
+            if self.accel[0] == "bochs":
+                guests = not self.plan or any(case.boot not in ("", "l1") for case in self.plan)
+                self.current_outer = BochsOuter(self.config, self.run, self.accel, guests=guests,
+                                                verbose=self.say)
+            else:
+                self.current_outer = QemuOuter(self.config, self.run, self.accel,
+                                               verbose=self.say)
             self.current_outer.start()
             self.current_outer.load_kvm(self.kvm)
         return self.current_outer

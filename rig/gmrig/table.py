@@ -13,7 +13,8 @@ from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
          "guest", "lifecycle", "monitor", "qemu", "start", "operator")
-FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops", "extra"}
+FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops", "extra", "vmx"}
+SETS = ("quick", "default", "full")	# for VMX in Bochs; each has what those before it have
 
 
 @dataclass
@@ -27,6 +28,27 @@ class Case:
     fresh: bool = False		# wants an L2 that no other test has used
     guest_oops: bool = False	# the guest kernel may complain: it is the victim
     extra: bool = False		# runs only when named
+    vmx: str = ""		# the first set that has it, or why it does not run in Bochs
+
+    def vendor(self):
+        """For the list: on VMX in Bochs, in which set, if any."""
+        if not self.boot:
+            return "any"
+        return f"vmx:{self.vmx}" if self.runs_in_bochs() else "svm"
+
+    def runs_in_bochs(self):
+        return self.vmx in SETS
+
+    def in_set(self, wanted):
+        """Is it in that set, or was it left out of all of them with a reason?"""
+        return not self.runs_in_bochs() or SETS.index(self.vmx) <= SETS.index(wanted)
+
+
+def decided(row):
+    """A row that boots must say what becomes of it on VMX in Bochs."""
+    if row.get("boot") and not row.get("vmx"):
+        raise ConfigError(f"tests.toml: {row['name']}: vmx says neither a set "
+                          f"({', '.join(SETS)}) nor why it does not run in Bochs")
 
 
 def load():
@@ -47,6 +69,7 @@ def load():
         function = functions.pop(row["name"], None)
         if function is None:
             raise ConfigError(f"tests.toml: {row['name']}: no such case in gmrig/cases")
+        decided(row)
         cases.append(Case(function=function, **row))
     if functions:
         raise ConfigError(f"cases without a row in tests.toml: {', '.join(functions)}")
@@ -54,9 +77,12 @@ def load():
                     for row in rows]
 
 
-def select(cases, names):
+def select(cases, names, wanted=None):
+    """The cases of those names, or groups; or all that are not extra. WANTED is the set for
+    Bochs, where what needs no machine does not run again."""
     if not names:
-        return [case for case in cases if not case.extra]
+        return [case for case in cases if not case.extra and
+                (wanted is None or case.boot and case.in_set(wanted))]
     known = {case.name for case in cases}.union(*(case.groups for case in cases))
     for name in names:
         if name not in known:

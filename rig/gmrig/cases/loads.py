@@ -156,4 +156,5 @@ def rows():
                "groups": [loads.GROUP] + [loads.DEFAULT_GROUP] * row.default,
                "about": f"{row.name}.ko, guarded: {row.about}",
                "extra": not row.default,
+               "vmx": "in Bochs it takes minutes, and what a module does is the same on both",
                "function": lambda bench, row=row: run(bench, row)}

@@ -2,16 +2,18 @@
 """Checks that need no machine: they run on the host as ordinary commands."""
 
 import os
+import random
 import re
 import subprocess
 
-from .. import mutants
+from .. import mutants, mux, table
 from ..case import Failed, case, expect, expect_equal
-from ..channel import tail
+from ..channel import RigError, tail
 from ..config import TOP, ConfigError
 from ..outer import TROUBLE
 from ..suite import run_suite
 
+UART_FIFO = 16			# bytes, of a 16550A
 SHELLS = re.compile(rb"#!.*\b(sh|bash)\b")
 RULES = "usr/lib/udev/rules.d/90-guarded-modules.rules"
 SERVICE = "usr/lib/systemd/system/gm-load.service"
@@ -66,6 +68,54 @@ def rig_finds_trouble(_bench):
                  "kasan: KernelAddressSanitizer initialized",
                  "RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable"):
         expect_equal(line, TROUBLE.search(line), None)
+
+
+@case
+def rig_mux(bench):
+    """Frames of any bytes, cut anywhere, arrive; a changed bit is noticed."""
+    source = random.Random(1)
+    sent = [(source.randrange(256), source.randbytes(source.randint(0, mux.MOST_FROM_L1)))
+            for _ in range(300)]
+    line = b"".join(mux.frame(channel, data) for channel, data in sent)
+    for most in (1, 7, 1000):
+        decoder, got, rest = mux.Decoder(), [], line
+        while rest:
+            size = source.randint(1, most)
+            got += decoder.feed(rest[:size])
+            rest = rest[size:]
+        expect(got == sent, f"other frames arrive when at most {most} bytes come at once")
+    expect_equal("bytes of the longest frame to L1",
+                 len(mux.frame(0, bytes(mux.MOST_TO_L1))), UART_FIFO)
+    data = mux.frame(3, b"some data")
+    for bit in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        try:
+            got = mux.Decoder().feed(bytes(changed))
+        except RigError:
+            continue
+        expect(not got, f"with bit {bit} changed, {got} is taken for a frame")
+    bench.note(f"{len(sent)} frames, {len(line)} bytes; {8 * len(data)} changed bits")
+
+
+@case
+def table_vendors(bench):
+    """Each row that boots is decided on for VMX, and one that is not is refused."""
+    rows = [row for row in table.load() if row.boot]
+    for row in rows:
+        expect(row.vmx in table.SETS or len(row.vmx.split()) > 3,
+               f"{row.name}: {row.vmx!r} is neither a set nor a reason")
+    row = {"name": "boot-proof", "boot": "l1"}
+    for vmx, fine in (("quick", True), ("it would take hours", True), ("", False), (None, False)):
+        try:
+            table.decided({**row, "vmx": vmx} if vmx is not None else row)
+        except ConfigError:
+            expect(not fine, f"vmx = {vmx!r} is refused")
+        else:
+            expect(fine, f"vmx = {vmx!r} is accepted")
+    count = {name: sum(row.vmx == name for row in rows) for name in table.SETS}
+    bench.note(", ".join(f"{name} {number}" for name, number in count.items())
+               + f", not in Bochs {len(rows) - sum(count.values())}")
 
 
 @case
