@@ -60,6 +60,8 @@ info: action=ignore
 
 class BochsOuter(Outer):
     MODULES = ("ata_piix", "sd_mod", "irqbypass")
+    # Bochs logs addresses within a page to the PML buffer, where a CPU logs those of pages.
+    MODULE_OPTIONS = {"kvm-intel": "pml=0"}
     SLOW_START = True
     GUEST_APPEND = f"initcall_blacklist={','.join(INITCALLS)} "
 

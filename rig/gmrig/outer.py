@@ -65,6 +65,7 @@ class Outer:
     """What a kind of L0 adds: _launch() starts self.process, with self.log its words."""
 
     MODULES = ()			# that L1 has from the start
+    MODULE_OPTIONS = {}
     SLOW_START = False		# of programs in L1
     GUEST_APPEND = ""		# to a guest's kernel command line
 
@@ -152,7 +153,8 @@ class Outer:
             path = self.config.need(self.config.kvm(flavour, module),
                                     f"kvm-{flavour}{self.config.kvm_suffix}")
             self.bring_module(path)
-            self.shell.check(f"busybox insmod {path}", timeout=60)
+            self.shell.check(f"busybox insmod {path} {self.MODULE_OPTIONS.get(module, '')}",
+                             timeout=60)
             with open(path, "rb") as stream:
                 built = elf.build_id(stream.read()).hex()
             name = kmod.canonical(module)
