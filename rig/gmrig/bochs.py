@@ -93,7 +93,7 @@ class BochsOuter(Outer):
         archive.copy("bin/busybox", config.busybox)
         archive.copy("bin/l1-mux", config.need(config.built("l1", "l1-mux"), "l1-tools"))
         archive.device("dev/console", 5, 1)
-        archive.file("channels", "".join(f"{name}\n" for name in PORTS).encode())
+        archive.file("channels", "".join(f"/dev/gm-{name}\n" for name in PORTS).encode())
         self._order(archive)
         self.brought = {}
         if self.guests:

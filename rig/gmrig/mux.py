@@ -2,8 +2,8 @@
 """Many channels over one serial line, for an outer machine that has no better
 way in; rig/l1/l1-mux.c, in L1, is the other side and tells the format.
 
-Towards L1 one frame is on its way at a time, and it fits the UART's FIFO. From
-L1 there is no limit: this side always reads.
+Towards L1 one frame is on its way at a time, and it fits the UART's FIFO; one that
+is not acknowledged is sent again. From L1 there is no limit: this side always reads.
 """
 
 import binascii
@@ -21,10 +21,13 @@ HEAD, CRC = 2, 2
 MOST_TO_L1 = 16 - HEAD - CRC
 MOST_FROM_L1 = 240
 GATHER = 0.001		# s: the emulator writes one byte at a time
+TURN = 0x80		# in the length, of every other frame to L1
+PATIENCE = 3		# s, for an acknowledgement
+MOST_TIMES = 40		# that a frame is sent
 
 
-def frame(channel, data):
-    body = bytes((channel, len(data))) + data
+def frame(channel, data, odd=False):
+    body = bytes((channel, len(data) | (TURN if odd else 0))) + data
     return body + binascii.crc_hqx(body, 0).to_bytes(2, "big")
 
 
@@ -55,8 +58,9 @@ class Mux:
     """Carries what arrives at the far ends of CHANNELS over LINE, a file descriptor,
     and back, in a thread; also copies what comes from SCREEN into a file."""
 
-    def __init__(self, line, channels, screen, screen_log):
+    def __init__(self, line, channels, screen, screen_log, patience=PATIENCE):
         self.line = line
+        self.patience = patience
         self.ends = [channel.far for channel in channels]
         self.screen = screen
         self.screen_log = screen_log
@@ -64,6 +68,10 @@ class Mux:
         self.out = [bytearray() for _ in self.ends]	# what a far end does not take yet
         self.ready = False		# L1 takes a frame
         self.sent = 0
+        self.unanswered = b""		# the frame that is on its way,
+        self.times = 0			# how often it was sent,
+        self.since = 0			# and when last
+        self.resent = 0			# of all frames
         self.turn = 0
         self.error = None
         self.waker, self.woken = socket.socketpair()
@@ -92,7 +100,8 @@ class Mux:
         if self.ready:
             readers += self.ends
         writers = [end for end, data in zip(self.ends, self.out) if data]
-        readable, writable, _ = select.select(readers, writers, [])
+        readable, writable, _ = select.select(readers, writers, [],
+                                              self.patience if self.unanswered else None)
         if self.woken in readable:
             return False
         if self.screen in readable:
@@ -106,7 +115,9 @@ class Mux:
             if end in writable:
                 self._flush(index)
         if self.ready and any(end in readable for end in self.ends):
-            self._send(readable)
+            self._next(readable)
+        elif self.unanswered and time.monotonic() - self.since > self.patience:
+            self._send()
         return True
 
     def _read(self, terminal):
@@ -117,9 +128,12 @@ class Mux:
 
     def _arrived(self, channel, data):
         if channel == ACK:
-            if data != bytes((self.sent & 0xff,)):
+            # What was sent twice is acknowledged twice.
+            if data == bytes((self.sent & 0xff,)):
+                self.ready = True
+                self.unanswered = b""
+            elif data != bytes((self.sent - 1 & 0xff,)):
                 raise RigError(f"L1 acknowledges frame {data.hex()}, sent are {self.sent:#x}")
-            self.ready = True
         elif channel < len(self.out):
             self.out[channel] += data
             self._flush(channel)
@@ -130,7 +144,15 @@ class Mux:
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             del self.out[index][:self.ends[index].send(self.out[index])]
 
-    def _send(self, readable):
+    def _send(self):
+        if self.times == MOST_TIMES:
+            raise RigError(f"L1 does not answer on its serial line in {MOST_TIMES * self.patience} s")
+        os.write(self.line, self.unanswered)
+        self.resent += self.times > 0
+        self.times += 1
+        self.since = time.monotonic()
+
+    def _next(self, readable):
         """One frame, of the channels in turn."""
         for step in range(1, len(self.ends) + 1):
             index = (self.turn + step) % len(self.ends)
@@ -140,6 +162,8 @@ class Mux:
             if data:
                 self.turn = index
                 self.ready = False
+                self.unanswered = frame(index, data, self.sent % 2 == 0)
                 self.sent += 1
-                os.write(self.line, frame(index, data))
+                self.times = 0
+                self._send()
                 return

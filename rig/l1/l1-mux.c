@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * l1-mux LINE NAME...: in an outer machine that has nothing but a serial line to
- * the rig, make a terminal /dev/gm-NAME for each name, and carry what is written
+ * l1-mux LINE PATH...: in an outer machine that has nothing but a serial line to
+ * the rig, make a terminal for each path, a link to it, and carry what is written
  * to and read from them over the line. The other side is rig/gmrig/mux.py.
  *
  * A frame is the channel's number, the length of its data, the data, and a CRC of
  * all that (CRC-CCITT from 0, high byte first). A frame to here is never longer
- * than the UART's FIFO, and the next one comes only when this one was acknowledged
- * by a frame of channel ACK: nothing is lost however long interrupts are off.
- * Should the CRC show that something was, the program says so in the kernel's log,
- * where the rig looks, and ends.
+ * than the UART's FIFO, has bit TURN of the length set if it is the first, third, ...,
+ * and the next one comes only when this one was acknowledged by a frame of channel ACK,
+ * with the number of frames taken. What does not arrive as it was sent is not
+ * acknowledged, and sent anew.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 #define HEAD		2		/* channel, length */
 #define CRC		2
 #define MOST_IN		(16 - HEAD - CRC)	/* the FIFO of a 16550A */
+#define TURN		0x80
+#define QUIET		200	/* ms: then a frame begins */
 #define MOST_OUT	240
 #define MOST_CHANNELS	16
 #define BACKLOG		65536		/* of what nobody reads */
@@ -106,11 +109,15 @@ static void flush(struct channel *channel)
 	memmove(channel->backlog, channel->backlog + now, channel->waiting);
 }
 
-static void take_frame(uint8_t number, const uint8_t *data, size_t length)
+static void take_frame(uint8_t number, bool odd, const uint8_t *data, size_t length)
 {
 	static uint8_t taken;
 	struct channel *channel = &channels[number];
 
+	if (odd != !(taken & 1)) {	/* what was acknowledged in vain */
+		send_frame(ACK, &taken, 1);
+		return;
+	}
 	if (number >= count)
 		die("a frame for channel %d, of %zu", number, count);
 	if (channel->waiting + length > BACKLOG)
@@ -122,30 +129,35 @@ static void take_frame(uint8_t number, const uint8_t *data, size_t length)
 	send_frame(ACK, &taken, 1);
 }
 
+static uint8_t frame[HEAD + MOST_IN + CRC];
+static size_t have;		/* of it */
+static bool garbled;		/* until the line is quiet */
+
 /* Take in what the line has, which may end within a frame. */
 static void read_line(void)
 {
-	static uint8_t frame[HEAD + MOST_IN + CRC];
-	static size_t have;
 	uint8_t data[64];
 	ssize_t now = read(line, data, sizeof(data)), i;
-	size_t size;
+	size_t length;
 
+	if (now == 0 || (now < 0 && errno == EIO))
+		exit(0);		/* the other side has gone */
 	if (now < 0 && errno != EAGAIN && errno != EINTR)
 		die("cannot read from the line: %m");
-	for (i = 0; i < now; i++) {
+	for (i = 0; i < now && !garbled; i++) {
 		frame[have++] = data[i];
 		if (have < HEAD)
 			continue;
-		if (frame[1] > MOST_IN)
-			die("a frame of %d bytes", frame[1]);
-		size = HEAD + frame[1] + CRC;
-		if (have < size)
-			continue;
-		if (crc(frame, size))
-			die("the line has lost or changed a byte");
-		take_frame(frame[0], frame + HEAD, frame[1]);
-		have = 0;
+		length = frame[1] & ~TURN;
+		if (length > MOST_IN) {
+			garbled = true;
+		} else if (have == HEAD + length + CRC) {
+			if (crc(frame, have))
+				garbled = true;
+			else
+				take_frame(frame[0], frame[1] & TURN, frame + HEAD, length);
+			have = 0;
+		}
 	}
 }
 
@@ -178,7 +190,7 @@ static void open_line(const char *path)
 
 static void open_channel(struct channel *channel, const char *name)
 {
-	char link[64], path[64];
+	char path[64];
 	struct termios raw;
 
 	if (openpty(&channel->near, &channel->far, path, NULL, NULL) ||
@@ -188,9 +200,8 @@ static void open_channel(struct channel *channel, const char *name)
 	if (tcsetattr(channel->far, TCSANOW, &raw) || fcntl(channel->near, F_SETFL, O_NONBLOCK))
 		die("%s: %m", name);
 	channel->name = name;
-	snprintf(link, sizeof(link), "/dev/gm-%s", name);
-	if (symlink(path, link))
-		die("%s: %m", link);
+	if (symlink(path, name))
+		die("%s: %m", name);
 }
 
 int main(int argc, char **argv)
@@ -198,9 +209,10 @@ int main(int argc, char **argv)
 	struct pollfd polled[1 + MOST_CHANNELS];
 	const uint8_t hello = 0;
 	size_t i;
+	int ready;
 
 	if (argc < 3 || argc > 2 + MOST_CHANNELS) {
-		fprintf(stderr, "usage: l1-mux LINE NAME... (at most %d names)\n", MOST_CHANNELS);
+		fprintf(stderr, "usage: l1-mux LINE PATH... (at most %d paths)\n", MOST_CHANNELS);
 		return 2;
 	}
 	open_line(argv[1]);
@@ -218,8 +230,13 @@ int main(int argc, char **argv)
 				.fd = channels[i].near,
 				.events = POLLIN | (channels[i].waiting ? POLLOUT : 0),
 			};
-		if (poll(polled, 1 + count, -1) < 0 && errno != EINTR)
+		ready = poll(polled, 1 + count, have || garbled ? QUIET : -1);
+		if (ready < 0 && errno != EINTR)
 			die("poll: %m");
+		if (!ready) {
+			have = 0;
+			garbled = false;
+		}
 		if (polled[0].revents)
 			read_line();
 		for (i = 0; i < count; i++) {

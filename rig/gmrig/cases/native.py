@@ -2,13 +2,18 @@
 """Checks that need no machine: they run on the host as ordinary commands."""
 
 import os
+import pty
 import random
 import re
+import select
+import socket
 import subprocess
+import tempfile
+import threading
 
 from .. import mutants, mux, table
 from ..case import Failed, case, expect, expect_equal
-from ..channel import RigError, tail
+from ..channel import Channel, RigError, tail
 from ..config import TOP, ConfigError
 from ..outer import TROUBLE
 from ..suite import run_suite
@@ -96,6 +101,57 @@ def rig_mux(bench):
             continue
         expect(not got, f"with bit {bit} changed, {got} is taken for a frame")
     bench.note(f"{len(sent)} frames, {len(line)} bytes; {8 * len(data)} changed bits")
+
+
+def spoil(source, near, line, stop):
+    """Carry bytes both ways, and lose or change one in forty of those towards L1."""
+    while not stop.is_set():
+        readable, _, _ = select.select([near, line], [], [], 0.1)
+        if near in readable:
+            data = bytearray(near.recv(64))
+            chance = source.randrange(40)
+            if chance < 2 and data:
+                at = source.randrange(len(data))
+                data[at:at + 1] = b"" if chance else bytes((data[at] ^ 0x10,))
+            os.write(line, bytes(data))
+        if line in readable:
+            near.sendall(os.read(line, 4096))
+
+
+@case
+def rig_mux_line(bench):
+    """l1-mux itself, on a line that loses and changes bytes towards it."""
+    program = bench.session.config.need(bench.session.config.built("l1", "l1-mux"), "l1-tools")
+    source, stop = random.Random(2), threading.Event()
+    sent = source.randbytes(6000)
+    with tempfile.TemporaryDirectory() as folder:
+        master, slave = pty.openpty()
+        path = os.path.join(folder, "channel")
+        near, far = socket.socketpair()
+        channel = Channel("test", lambda: None)
+        spoiler = threading.Thread(target=spoil, args=(source, near, master, stop), daemon=True)
+        screen, _other = socket.socketpair()
+        spoiler.start()
+        subprocess.run([program, os.ttyname(slave), path], check=True, timeout=10)
+        line = mux.Mux(far.fileno(), [channel], screen.fileno(), os.path.join(folder, "log"),
+                       patience=0.3)
+        got = b""
+        with open(path, "r+b", buffering=0) as end:
+            channel.send(sent)
+            while len(got) < len(sent):
+                expect(line.error is None, str(line.error))
+                got += end.read(4096)
+            end.write(got[:3000])
+            channel.expect(re.escape(got[:3000]), 30)
+        expect(got == sent, "what arrives is not what was sent")
+        stop.set()
+        spoiler.join()
+        line.stop()
+        resent = line.resent
+        for terminal in (master, slave):	# then l1-mux ends
+            os.close(terminal)
+    expect(resent > 0, "no frame had to be sent again")
+    bench.note(f"{len(sent)} bytes, {resent} frames sent again")
 
 
 @case
