@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the measurements share: exact costs in instructions, from programs that
-run in L1 under -icount and print samples."""
+run in L1, where a tick of the TSC is one, and print samples. That is so under QEMU's
+-icount, which emulates SVM, and in Bochs, which emulates VMX."""
 
 import os
 import subprocess
 import sys
 
+from .bochs import BochsOuter
 from .channel import RigError
 from .config import Config, ConfigError
 from .qemu import QemuOuter
@@ -42,19 +44,26 @@ class Figures:
 
 
 def measure(outer, command):
-    """Figures of each column that the command prints."""
+    """Figures of each column that the command prints; its first word is a program of build()."""
+    outer.bring(command.split()[0])
     rows = [[int(word) for word in line.split()]
             for line in outer.shell.check(command, TIMEOUT).splitlines()]
     return [Figures(column) for column in zip(*rows)]
 
 
-def with_l1(name, measurements):
-    """Run measurements(config, outer), which returns the exit status, in an L1
-    that counts instructions; L1's kernel runs with its mitigations."""
+def with_l1(name, measurements, vendor="svm"):
+    """Run measurements(config, outer), which returns the exit status, in an L1 that
+    counts instructions. On SVM its kernel runs with its mitigations, on VMX without."""
+    def say(text):
+        print(text, flush=True)
+
     try:
         config = Config()
-        outer = QemuOuter(config, run_folder(config), ("tcg", "-icount wants it"), icount=True,
-                          verbose=lambda text: print(text, flush=True))
+        run = run_folder(config)
+        if vendor == "vmx":
+            outer = BochsOuter(config, run, ("bochs", "it counts instructions"), verbose=say)
+        else:
+            outer = QemuOuter(config, run, ("tcg", "-icount wants it"), icount=True, verbose=say)
         try:
             outer.start(timeout=TIMEOUT)
             status = measurements(config, outer)
