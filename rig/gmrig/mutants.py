@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 
 from . import table
+from .accel import VENDORS, default_vendor
 from .channel import RigError
 from .config import TOP, ConfigError
 from .runner import Runner
@@ -32,6 +33,7 @@ class Mutant:
     test: str = ""		# the case that must fail
     fails: str = ""		# regular expression: how
     untested: str = ""		# instead of test: why there is none
+    vendor: str = ""		# of L1's CPU, where the test notices; or any
 
 
 def load():
@@ -69,6 +71,8 @@ def stale(mutant, tests):
         yield f"its original text occurs {count} times in {mutant.file}, not once"
     if not re.fullmatch(r"I[1-7]", mutant.invariant):
         yield f"no invariant {mutant.invariant}"
+    if mutant.vendor not in ("", *VENDORS):
+        yield f"no vendor {mutant.vendor}"
     if mutant.untested:
         return
     if mutant.test not in tests:
@@ -113,9 +117,20 @@ def reason(output):
 
 class Verdicts:
     def __init__(self, config):
-        self.session = Session(config, kvm="mutant", verbose=lambda text: None)
+        self.config = config
+        self.session = None
         self.cases = {case.name: case for case in table.load()}
         self.killed, self.survived = [], []
+
+    def on(self, vendor):
+        """From now on L1 has that vendor's CPU."""
+        self.close()
+        self.session = Session(self.config, kvm="mutant", vendor=vendor,
+                               verbose=lambda text: None)
+
+    def close(self):
+        if self.session:
+            self.session.close()
 
     def baseline(self, mutants):
         """A test that fails anyway would kill every mutant."""
@@ -158,12 +173,18 @@ def main(config, options):
     tested = [mutant for mutant in chosen if not mutant.untested]
     verdicts = Verdicts(config)
     try:
-        verdicts.baseline(tested)
-        for mutant in tested:
-            verdicts.judge(mutant)
+        for vendor in VENDORS:
+            there = [mutant for mutant in tested
+                     if (mutant.vendor or default_vendor()) == vendor]
+            if not there:
+                continue
+            verdicts.on(vendor)
+            verdicts.baseline(there)
+            for mutant in there:
+                verdicts.judge(mutant)
+            verdicts.session.remove_files()
     finally:
-        verdicts.session.close()
-    verdicts.session.remove_files()
+        verdicts.close()
     for mutant in chosen:
         if mutant.untested:
             print(f"untested  {mutant.name} ({mutant.invariant}): {mutant.untested}")
