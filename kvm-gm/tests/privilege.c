@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -171,22 +172,49 @@ static void device(const struct attack *attack)
 struct instruction {
 	const char *text, *itself;
 	uint64_t offset;
+	bool doorbell;		/* a device that KVM knows, and has been asked before */
 };
+
+/* An eventfd that any store there signals: on VMX KVM would not decode that. */
+static int ring_at(uint64_t gpa)
+{
+	struct kvm_ioeventfd bell = { .addr = gpa, .fd = must(eventfd(0, EFD_NONBLOCK), "eventfd") };
+
+	must(ioctl(vm.vm, KVM_IOEVENTFD, &bell), "KVM_IOEVENTFD");
+	return bell.fd;
+}
+
+static void expect_silent(int bell)
+{
+	uint64_t count;
+
+	expect_equal("read of the eventfd", read(bell, &count, sizeof(count)), -1);
+	expect_equal("its error", errno, EAGAIN);
+}
 
 /* Whatever could touch other memory than the device's. */
 static void not_emulated(const struct attack *attack)
 {
 	const struct instruction *i = attack->with;
 	uint64_t va = VA_BESIDE + i->offset;
+	int bell = -1;
 
 	start();
 	device_at(VA_BESIDE);
+	if (i->doorbell) {
+		bell = ring_at(DEVICE);
+		call_text(cpu, text_read, SP, VA_BESIDE, 0);
+		expect_access(cpu, victim.arg.id, DEVICE, 8, false);
+		expect_return(cpu);
+	}
 	if (i->text == text_load_gs)
 		va -= vcpu_sregs(cpu).gs.base;
 	call_text(cpu, i->text, SP, va, VA_SCRATCH);
 	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(i->itself ?: i->text), 0,
 			 .module = &victim, .inside = SP);
 	expect_activations(0, 1);
+	if (i->doorbell)
+		expect_silent(bell);
 }
 
 /* The CPU misses a table, which is a device: not what the instruction accesses. */
@@ -731,6 +759,12 @@ const struct attack privilege_attacks[] = {
 	NOT_EMULATED("copy", "a copy to memory", .text = text_copy, .itself = text_copy_itself),
 	NOT_EMULATED("jump", "a jump through a device", .text = text_call_memory),
 	NOT_EMULATED("gs", "a load relative to GS", .text = text_load_gs),
+	NOT_EMULATED("doorbell-exchange", "an exchange with a doorbell that was read before",
+		     .text = text_exchange, .doorbell = true),
+	NOT_EMULATED("doorbell-push", "a push of a doorbell that was read before",
+		     .text = text_push_memory, .doorbell = true),
+	NOT_EMULATED("doorbell-jump", "a jump through a doorbell that was read before",
+		     .text = text_call_memory, .doorbell = true),
 	NOT_EMULATED("across", "a load across two pages", .text = text_read, .offset = PAGE - 4),
 	{ "device-table", 2, "a page table on a device: emulate", table_on_device,
 	  &(const bool){ false } },

@@ -37,8 +37,11 @@ class Stream:
         _, found = channel.expect(LINE, LIMIT + 10)
         text = found[0].decode(errors="replace")
         if text.startswith("not"):
+            # It follows at once, a line at least, but may be on its way still.
+            said, first = channel.expect(rb"# .*\n", LIMIT)
             channel.drain()
-            text += VERDICT.split(channel.pending.decode(errors="replace"))[0]
+            more = re.match(rb"(?:# .*\n)*", channel.pending)
+            text += said + (first[0] + more[0]).decode(errors="replace")
         self.names.pop(0)
         if not self.names:
             self.shell.end(LIMIT)

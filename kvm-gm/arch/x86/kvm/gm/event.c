@@ -70,8 +70,6 @@ int gm_handle_exit(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 	case GM_EXIT_HYPERCALL:
 	case GM_EXIT_MEMORY:
 		return GM_CONTINUE;
-	case GM_EXIT_DEVICE:
-		return x86_emulate_instruction(vcpu, exit->payload, EMULTYPE_PF, NULL, 0);
 	case GM_EXIT_EXCEPTION:
 		return gm_exception(vcpu, exit);
 	case GM_EXIT_RDMSR:

@@ -32,7 +32,8 @@ int gm_check_extension(void)
 	if (kvm_x86_ops.flush_remote_tlbs)
 		return 0;
 #endif
-	return tdp_mmu_enabled && kvm_x86_ops.gm ? KVM_GM_API_VERSION : 0;
+	return tdp_mmu_enabled && kvm_x86_ops.gm && kvm_x86_ops.gm->supports(NULL) ?
+	       KVM_GM_API_VERSION : 0;
 }
 
 int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap)

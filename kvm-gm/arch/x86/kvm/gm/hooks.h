@@ -9,6 +9,7 @@
 #define __KVM_X86_GM_HOOKS_H
 
 #include <linux/kvm_host.h>
+#include <uapi/asm/mtrr.h>
 #include <uapi/linux/kvm_gm.h>
 
 struct kvm_page_fault;
@@ -97,6 +98,17 @@ static inline void gm_vcpu_reset(struct kvm_vcpu *vcpu)
 	vcpu->arch.gm.kernel_ended = false;
 	if (gm_inside(vcpu))
 		__gm_vcpu_reset(vcpu);
+}
+
+/*
+ * What the guest's PAT is in the vCPU's view. KVM's page tables and the module's
+ * pages use the first entry, the guest's other mappings the rest: memory that KVM
+ * has mapped as well must be cached, whatever the guest puts there. Linux puts
+ * write-back there.
+ */
+static inline u64 gm_pat(struct kvm_vcpu *vcpu, u64 pat)
+{
+	return gm_inside(vcpu) ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat;
 }
 
 /*

@@ -39,7 +39,7 @@ static __always_inline void gm_svm_intercept(struct vcpu_svm *svm, u32 exception
 }
 
 static __always_inline void gm_svm_switch_tables(struct vcpu_svm *svm, hpa_t root,
-						 unsigned long cr3, u64 pat)
+						 unsigned long cr3)
 {
 	struct vmcb *vmcb = svm->vmcb;
 
@@ -48,7 +48,7 @@ static __always_inline void gm_svm_switch_tables(struct vcpu_svm *svm, hpa_t roo
 	vmcb_mark_dirty(vmcb, VMCB_CR);
 	if (likely(VALID_PAGE(root)))
 		vmcb->control.nested_cr3 = __sme_set(root);
-	vmcb->save.g_pat = pat;
+	vmcb->save.g_pat = gm_pat(&svm->vcpu, svm->vcpu.arch.pat);
 	vmcb_mark_dirty(vmcb, VMCB_NPT);
 
 	/* One ASID for all views: a nested CR3 does not tag translations. */
@@ -62,12 +62,7 @@ static void gm_svm_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long c
 	struct vcpu_svm *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
-	/*
-	 * KVM's page tables and the module's pages use the first entry of the PAT,
-	 * the guest's other mappings the rest: memory that KVM has mapped as well
-	 * must be cached, whatever the guest puts there. Linux puts write-back there.
-	 */
-	gm_svm_switch_tables(svm, root, cr3, (vcpu->arch.pat & ~0xffULL) | MTRR_TYPE_WRBACK);
+	gm_svm_switch_tables(svm, root, cr3);
 
 	/* KVM's step to the end of an NMI would step the module. */
 	if (unlikely(svm->nmi_singlestep)) {
@@ -84,7 +79,7 @@ static void gm_svm_leave_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long c
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	gm_svm_switch_tables(svm, root, cr3, vcpu->arch.pat);
+	gm_svm_switch_tables(svm, root, cr3);
 	gm_svm_intercept(svm, vcpu->arch.gm.vendor_saved, 0);
 }
 
@@ -111,7 +106,7 @@ void __gm_svm_update_exceptions(struct kvm_vcpu *vcpu)
 
 static bool gm_svm_supports(struct kvm *kvm)
 {
-	return !sev_guest(kvm);
+	return !kvm || !sev_guest(kvm);
 }
 
 const struct gm_vendor_ops gm_svm_ops = {
@@ -162,8 +157,7 @@ bool __gm_svm_fastpath(struct kvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 
 	/* What was injected has to be completed before anything else. */
-	if (vmcb->control.exit_code != SVM_EXIT_VMMCALL || is_guest_mode(vcpu) ||
-	    svm->soft_int_injected ||
+	if (is_guest_mode(vcpu) || svm->soft_int_injected ||
 	    svm->nmi_singlestep || vmcb->save.cpl ||
 	    !(vcpu->arch.efer & EFER_LMA) || !(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK) ||
 	    (vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))
@@ -191,6 +185,16 @@ int gm_svm_handle_exit(struct kvm_vcpu *vcpu)
 		.class = GM_EXIT_OTHER,
 		.code = svm->vmcb->control.exit_code,
 	};
+
+	/*
+	 * INT n, which no sealed text holds: nothing else is delivered inside. The
+	 * guest must not find it at the resume gate.
+	 */
+	if (svm->vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID) {
+		kvm_clear_interrupt_queue(vcpu);
+		exit.code = SVM_EXIT_SWINT;
+		return gm_handle_exit(vcpu, &exit);
+	}
 
 	switch (exit.code) {
 	case SVM_EXIT_INTR:

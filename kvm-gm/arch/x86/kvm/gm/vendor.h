@@ -22,7 +22,10 @@ struct gm_vendor_ops {
 	/* The hypercall instruction that always exits on this CPU. */
 	u8 hypercall[GM_HYPERCALL_LEN];
 
-	/* KVM must be able to read and set the registers of the VM's vCPUs. */
+	/*
+	 * Can this host, with @kvm that VM, have guarded modules? KVM must be able to
+	 * read and set the registers of its vCPUs. @kvm may be NULL.
+	 */
 	bool (*supports)(struct kvm *kvm);
 
 	/*
@@ -45,7 +48,6 @@ enum gm_exit_class {
 	GM_EXIT_HOST,		/* no business of the guest's: stock handling */
 	GM_EXIT_HYPERCALL,	/* stock handling, which calls gm_hypercall() */
 	GM_EXIT_MEMORY,		/* second-level fault: stock handling */
-	GM_EXIT_DEVICE,		/* a device's page; payload: guest-physical address */
 	GM_EXIT_EXCEPTION,	/* vector, error code, payload below */
 	GM_EXIT_RDMSR,		/* by RDMSR itself; always exits inside, unless the guest has it */
 	GM_EXIT_WRMSR,
@@ -58,7 +60,7 @@ struct gm_exit {
 	u8  vector;
 	bool has_error_code;
 	u32 error_code;
-	u64 payload;		/* #PF: linear address; #DB: DR6; see above */
+	u64 payload;		/* #PF: linear address; #DB: DR6 */
 };
 
 /*

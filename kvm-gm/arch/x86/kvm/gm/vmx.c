@@ -20,9 +20,7 @@
 
 #define GM_VECTOR_SHIFT		16	/* in the exit code of an exception */
 
-/* Exit qualifications. */
-#define GM_IO_STRING		BIT(4)
-#define GM_APIC_TYPE_LAST	TYPE_LINEAR_APIC_INST_WRITE	/* of reads and writes */
+#define GM_IO_STRING		BIT(4)	/* in the exit qualification of I/O */
 
 /* By the VMCS itself: gm_vmx_supports() refuses Hyper-V's enlightened one. */
 #define gm_vmread(field)		__vmcs_readl(field)
@@ -55,20 +53,6 @@ static __always_inline void gm_vmx_controls(struct kvm_vcpu *vcpu, u32 flags)
 	exec_controls_set(vmx, control);
 }
 
-/*
- * KVM's page tables and the module's pages use the first entry of the PAT, the
- * guest's other mappings the rest: memory that KVM has mapped as well must be
- * cached, whatever the guest puts there. Linux puts write-back there.
- */
-static noinline void gm_vmx_pat(struct kvm_vcpu *vcpu, bool inside)
-{
-	u64 pat = vcpu->arch.pat;
-
-	if (vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT)
-		gm_vmwrite(GUEST_IA32_PAT,
-			   inside ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat);
-}
-
 /* As construct_eptp() has it for a guest that is not nested (SDM vol. 3, table "EPTP"). */
 static __always_inline u64 gm_vmx_eptp(struct kvm_vcpu *vcpu, hpa_t root)
 {
@@ -79,15 +63,16 @@ static __always_inline u64 gm_vmx_eptp(struct kvm_vcpu *vcpu, hpa_t root)
 }
 
 static __always_inline void gm_vmx_switch_tables(struct kvm_vcpu *vcpu, hpa_t root,
-						 unsigned long cr3, bool inside)
+						 unsigned long cr3)
 {
 	vcpu->arch.cr3 = cr3;
 	kvm_register_mark_available(vcpu, VCPU_EXREG_CR3);
 	gm_vmwrite(GUEST_CR3, cr3);
 	if (likely(VALID_PAGE(root)))
 		gm_vmwrite(EPT_POINTER, gm_vmx_eptp(vcpu, root));
-	if (unlikely((vcpu->arch.pat & 0xff) != MTRR_TYPE_WRBACK))
-		gm_vmx_pat(vcpu, inside);
+	if (unlikely((vcpu->arch.pat & 0xff) != MTRR_TYPE_WRBACK) &&
+	    (vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT))
+		gm_vmwrite(GUEST_IA32_PAT, gm_pat(vcpu, vcpu->arch.pat));
 }
 
 static void gm_vmx_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3,
@@ -95,7 +80,7 @@ static void gm_vmx_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long c
 {
 	if (kvm_is_cr4_bit_set(vcpu, X86_CR4_PCIDE))
 		cr3 |= vcpu->arch.gm.guest_cr3 & X86_CR3_PCID_MASK;
-	gm_vmx_switch_tables(vcpu, root, cr3, true);
+	gm_vmx_switch_tables(vcpu, root, cr3);
 	gm_vmx_controls(vcpu, flags | GM_VIEW_INSIDE);
 	gm_vmwrite(EXCEPTION_BITMAP, ~0U);
 	/* What MOV SS held back: the guest's breakpoint, or its step. */
@@ -107,7 +92,7 @@ static void gm_vmx_enter_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long c
 
 static void gm_vmx_leave_view(struct kvm_vcpu *vcpu, hpa_t root, unsigned long cr3)
 {
-	gm_vmx_switch_tables(vcpu, root, cr3, false);
+	gm_vmx_switch_tables(vcpu, root, cr3);
 	gm_vmx_controls(vcpu, 0);
 	gm_vmwrite(EXCEPTION_BITMAP, vcpu->arch.gm.vendor_saved);
 }
@@ -203,9 +188,7 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 	u64 gs_base = 0;
 
-	/* All of it: failed entries and bus locks have bits of their own. */
-	if (vmx->exit_reason.full != EXIT_REASON_VMCALL || is_guest_mode(vcpu) ||
-	    (vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
+	if (is_guest_mode(vcpu) || (vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
 	    (!gm_inside(vcpu) && !gm_vmx_look_outside(vcpu, &gs_base)))
 		return false;
 
@@ -223,17 +206,6 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	vmx->loaded_vmcs->launched = 1;
 	++vcpu->stat.exits;
 	return true;
-}
-
-/* The page of the virtual APIC, which has an exit of its own. */
-static void gm_vmx_classify_apic_access(struct kvm_vcpu *vcpu, struct gm_exit *exit)
-{
-	unsigned long qualification = vmx_get_exit_qual(vcpu);
-
-	if ((qualification & APIC_ACCESS_TYPE) > GM_APIC_TYPE_LAST)
-		return;
-	exit->class = GM_EXIT_DEVICE;
-	exit->payload = APIC_DEFAULT_PHYS_BASE + (qualification & APIC_ACCESS_OFFSET);
 }
 
 int gm_vmx_handle_exit(struct kvm_vcpu *vcpu)
@@ -285,11 +257,7 @@ int gm_vmx_handle_exit(struct kvm_vcpu *vcpu)
 		exit.class = GM_EXIT_WRMSR;
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
-	case EXIT_REASON_EPT_MISCONFIG:
 		exit.class = GM_EXIT_MEMORY;
-		break;
-	case EXIT_REASON_APIC_ACCESS:
-		gm_vmx_classify_apic_access(vcpu, &exit);
 		break;
 	case EXIT_REASON_VMCALL:
 		exit.class = GM_EXIT_HYPERCALL;
