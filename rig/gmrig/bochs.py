@@ -84,7 +84,7 @@ class BochsOuter(Outer):
         return ("console=ttyS0,115200 loglevel=5 no_timer_check mitigations=off nowatchdog "
                 "panic=-1 oops=panic random.trust_cpu=on cryptomgr.notests audit=0 "
                 f"tsc_early_khz={IPS // 1000} initcall_blacklist={','.join(INITCALLS)} "
-                "clearcpuid=pku "
+                "idle=halt "
                 f"GM_RUN={self.run} GM_LINE=/dev/ttyS1")
 
     def _initramfs(self):

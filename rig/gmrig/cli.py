@@ -67,6 +67,8 @@ def parser():
     vendor(test)
     test.add_argument("--set", choices=SETS, default="default", help="of the rows of tests.toml, "
                       "when none is named and VMX is emulated [default]")
+    test.add_argument("--l1-cpus", type=int, choices=(1, 2), default=1,
+                      help="of L1 in Bochs [1]; elsewhere it has 2")
     test.add_argument("--beside", action="store_true", help="run the raw attacks in a machine "
                       "of their own at the same time; or, with no VMX asked for, VMX's quick set")
 

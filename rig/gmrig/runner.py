@@ -77,7 +77,8 @@ class Runner:
     def run(self, case):
         name = case.name
         if case.boot and self.session.vendor != "svm":
-            name = f"{self.session.vendor}: {name}"
+            cpus = f", {self.session.l1_cpus} CPUs" if self.session.l1_cpus > 1 else ""
+            name = f"{self.session.vendor}{cpus}: {name}"
         self.line(f"----  {name}: {case.about}")
         began = time.monotonic()
         bench = Bench(self.session, case)
@@ -150,20 +151,22 @@ class Beside:
             runner.failed += 1
 
 
-def plan(config, options, session):
-    """The cases to run here, in order, and a run beside or None."""
+def plan(options, session):
+    """The cases to run here, in order; a run beside, or None; what to run next to it
+    when these cases are done, or None."""
     wanted = options.set if session.accel[0] == "bochs" else None
     cases = in_order(table.select(table.load(), options.names, wanted))
     if not options.beside:
-        return cases, None
+        return cases, None, None
     if wanted:
         # Each of the two machines has a CPU of the host's.
         return ([case for case in cases if "raw" not in case.groups],
                 Beside("--vendor", session.vendor, "--set", wanted,
-                       *(case.name for case in cases if "raw" in case.groups)))
+                       *(case.name for case in cases if "raw" in case.groups)),
+                ("--vendor", session.vendor, "--l1-cpus", "2", "race"))
     if accel.choose("vmx")[0] == "bochs":
-        return cases, Beside("--vendor", "vmx", "--set", "quick")
-    return cases, None
+        return cases, Beside("--vendor", "vmx", "--set", "quick"), None
+    return cases, None, None
 
 
 def main(config, options):
@@ -172,17 +175,18 @@ def main(config, options):
             print(f"{case.name:24} {','.join(case.groups):16} {case.vendor():8} {case.about}")
         return 0
     print(f"host: {host_description()}", flush=True)
-    session = Session(config, vendor=options.vendor,
+    session = Session(config, vendor=options.vendor, l1_cpus=options.l1_cpus,
                       verbose=lambda text: print(f"      {text}", flush=True))
     runner = Runner(session)
     beside = None
     try:
-        session.plan, beside = plan(config, options, session)
+        session.plan, beside, then = plan(options, session)
         for case in session.plan:
             runner.run(case)
         session.close()
-        if beside:
-            beside.report(runner)
+        for other in (then and Beside(*then), beside):
+            if other:
+                other.report(runner)
     except KeyboardInterrupt:
         runner.line("interrupted; what ran so far:")
         runner.failed += 1

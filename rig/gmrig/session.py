@@ -39,11 +39,12 @@ def run_folder(config):
 
 
 class Session:
-    def __init__(self, config, kvm="gm", vendor=None, verbose=print):
+    def __init__(self, config, kvm="gm", vendor=None, l1_cpus=1, verbose=print):
         self.config = config
         self.vendor = vendor or accel.default_vendor()
         self.accel = accel.choose(self.vendor)
         self.kvm = kvm
+        self.l1_cpus = l1_cpus		# in Bochs
         self.say = verbose
         self.plan = []			# the cases that are to run, in order
         self.run = run_folder(config)
@@ -60,7 +61,8 @@ class Session:
             self.close()
             if self.accel[0] == "bochs":
                 guests = not self.plan or any(case.boot not in ("", "l1") for case in self.plan)
-                self.current_outer = BochsOuter(self.config, self.run, self.accel, guests=guests,
+                self.current_outer = BochsOuter(self.config, self.run, self.accel,
+                                                cpus=self.l1_cpus, guests=guests,
                                                 verbose=self.say)
             else:
                 self.current_outer = QemuOuter(self.config, self.run, self.accel,

@@ -87,7 +87,8 @@ def rows():
         name, invariant, vendor, about = line.split("\t")
         seen[invariant] = seen.get(invariant, 0) + 1
         vmx = "quick" if seen[invariant] <= QUICK else "default"
-        yield {"name": f"raw-{name}", "groups": ["raw"], "boot": "l1", "timeout": LIMIT + 20,
+        groups = ["raw", "race"] if name.startswith("race-") else ["raw"]
+        yield {"name": f"raw-{name}", "groups": groups, "boot": "l1", "timeout": LIMIT + 20,
                "vmx": f"it is for {vendor}" if vendor.startswith("svm:") else vmx,
                "about": f"{invariant}: {about}",
                "function": lambda bench, name=name: run(bench, name)}
