@@ -177,6 +177,15 @@ static __always_inline bool gm_vmx_look_outside(struct kvm_vcpu *vcpu, u64 *gs_b
 	return true;
 }
 
+/* The preemption timer starts anew with every VM-entry: see vmx_update_hv_timer(). */
+static noinline void gm_vmx_restart_timer(struct vcpu_vmx *vmx)
+{
+	u64 now = rdtsc();
+
+	gm_vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmx->hv_deadline_tsc > now ?
+		   (u32)((vmx->hv_deadline_tsc - now) >> cpu_preemption_timer_multi) : 0);
+}
+
 /*
  * Right after VM-exit, with IF clear and the guest's extended state still loaded.
  * What vmx_vcpu_run() does with the VMCS before and after a run is done here as
@@ -188,7 +197,7 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 	u64 gs_base = 0;
 
-	if (is_guest_mode(vcpu) || (vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
+	if (is_guest_mode(vcpu) || (gm_vmread(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK) ||
 	    (!gm_inside(vcpu) && !gm_vmx_look_outside(vcpu, &gs_base)))
 		return false;
 
@@ -202,7 +211,7 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	gm_vmwrite(GUEST_RIP, regs[VCPU_REGS_RIP]);
 	gm_vmwrite(GUEST_RFLAGS, vcpu->arch.gm.rflags);
 	if (unlikely(vmx->hv_deadline_tsc != -1))
-		vmx_update_hv_timer(vcpu, false);
+		gm_vmx_restart_timer(vmx);
 	vmx->loaded_vmcs->launched = 1;
 	++vcpu->stat.exits;
 	return true;

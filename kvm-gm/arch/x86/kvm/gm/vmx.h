@@ -22,8 +22,8 @@ static __always_inline bool gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	return gm_in_guest_context(vcpu, __gm_vmx_fastpath);
 }
 
-/* Of vmx.c: the preemption timer restarts with every VM-entry. */
-void vmx_update_hv_timer(struct kvm_vcpu *vcpu, bool force_immediate_exit);
+/* Of vmx.c: log2 of TSC ticks for one of the preemption timer's. */
+extern int cpu_preemption_timer_multi;
 
 /* An exit while inside: see gm_handle_exit(). */
 int gm_vmx_handle_exit(struct kvm_vcpu *vcpu);
