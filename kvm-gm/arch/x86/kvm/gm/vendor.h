@@ -14,9 +14,9 @@
 #define GM_HYPERCALL_LEN	3
 
 /* What a view is: */
-#define GM_VIEW_INSIDE	(1 << 0)	/* a module's */
-#define GM_VIEW_MWAIT	(1 << 1)	/* where MONITOR and MWAIT do not exit */
-#define GM_VIEW_HLT	(1 << 2)	/* where HLT exits, as it does not outside */
+#define GM_VIEW_INSIDE	BIT(0)	/* a module's */
+#define GM_VIEW_MWAIT	BIT(1)	/* where MONITOR and MWAIT do not exit */
+#define GM_VIEW_HLT	BIT(2)	/* where HLT exits, as it does not outside */
 
 struct gm_vendor_ops {
 	/* The hypercall instruction that always exits on this CPU. */

@@ -197,7 +197,8 @@ bool __gm_vmx_fastpath(struct kvm_vcpu *vcpu)
 	unsigned long *regs = vcpu->arch.regs;
 	u64 gs_base = 0;
 
-	if (is_guest_mode(vcpu) || (gm_vmread(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK) ||
+	if (is_guest_mode(vcpu) ||
+	    (gm_vmread(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK) ||
 	    (!gm_inside(vcpu) && !gm_vmx_look_outside(vcpu, &gs_base)))
 		return false;
 
