@@ -121,9 +121,12 @@ echo 'flags : svm' >"$root/proc/cpuinfo"
 GM_TEST_VERSION=$(sed -n 's/^#define KVM_GM_API_VERSION[[:space:]]*//p' \
 	"$here/../../kvm-gm/include/uapi/linux/kvm_gm.h")
 export GM_TEST_VERSION GM_TEST_KNOWS="guarded-modules,help guarded-module,help" GM_TEST_OUT="$tmp/qemu-out"
+# What the last guest has left: it must be gone before anybody waits for the next one's.
+forget() {
+	rm -f "$tmp/qemu-out" "$tmp/qemu-out.end"
+}
 # guest WHAT-QEMU-DOES ARGUMENT...
 guest() {
-	rm -f "$tmp/qemu-out" "$tmp/qemu-out.end"
 	todo=$1
 	shift
 	set -- "$gm_run" --qemu "${with_qemu:-$here/fake_qemu.py}" --sysroot "$root" --keyring \
@@ -135,6 +138,7 @@ guest() {
 ended() {
 	name=$1 want=$2 text=$3
 	shift 3
+	forget
 	(guest "$@") >"$tmp/out" 2>&1 </dev/null
 	status=$?
 	out=$(sed "s|$tmp|@|g; s|$here|%|g" "$tmp/out")
@@ -156,12 +160,14 @@ check "what is missing: no QEMU" sh -c "[ ! -e '$tmp/qemu-out' ]"
 printf '#!/nonesuch\n' >"$tmp/bad"
 chmod +x "$tmp/bad"
 
+forget
 (guest wait --name one) &
 first=$!
 await "$tmp/qemu-out"
 check "the guest's own folder is nobody else's" \
 	sh -c "[ \$(stat -c %a '$tmp/runtime/gm-run/one') = 700 ]"
 ended "a name that is in use" 4 "gm-run: a guest \`one' runs already: choose another --name" 0 --name one
+forget
 (guest wait --name two) &
 second=$!
 await "$tmp/qemu-out"
@@ -181,6 +187,7 @@ says "gm-run killed: its guest is none any more" 3 "gmctl: no guest of gm-run ru
 ended "gm-run killed: its name can be used again" 0 "" 0 --name two
 nothing_left "gm-run killed and run again"
 
+forget
 (guest wait --qmp "$tmp/own") &
 first=$!
 await "$tmp/qemu-out"
@@ -196,6 +203,7 @@ check "--qmp: the file is as it was" grep -q precious "$tmp/own"
 	export XDG_RUNTIME_DIR="$tmp/shared"
 	mkdir -p "$tmp/shared/gm-run"
 	chmod 755 "$tmp/shared/gm-run"
+	forget
 	guest 0
 ) >"$tmp/out" 2>&1
 status=$? name="a folder of guests that others can look into" want=4 out=$(sed "s|$tmp|@|g" "$tmp/out")
