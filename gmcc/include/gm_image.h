@@ -39,6 +39,7 @@
 #define GM_SECTION_GUEST	".gm.guest"	/* code for the guest to run, not sealed */
 #define GM_SECTION_STACKS	".gm.stacks"
 #define GM_SECTION_HOSTINFO	".gm.hostinfo"	/* of the module's own: a HOSTINFO region */
+#define GM_SECTION_DEVICES	".gm.devices"	/* of the module's own: a DEVICES region */
 #define GM_SECTION_POINTERS	".gm.pointers"	/* not loaded, and not always there */
 
 struct gm_table {
@@ -151,7 +152,8 @@ struct gm_frame {		/* see struct kvm_gm_frame */
  *	MWAIT, HOSTINFO	0, 0; at most one of each
  *
  * No two of a kind share a value. Flags are 0, but for MSR's WRITE. There is a
- * HOSTINFO region, of one page and without content, exactly if HOSTINFO is here.
+ * HOSTINFO region, of one page and without content, exactly if HOSTINFO is here; there
+ * may be one DEVICES region, of two pages at least and without content, if MMIO is.
  *
  * As text, in modinfo (GM_MODINFO_PRIVILEGE), policies, and on the monitor:
  * mmio=8086:10d3 (mmio: any device), pio=0x60-0x64, msr=0x35, msr=0x198-0x199:rw,

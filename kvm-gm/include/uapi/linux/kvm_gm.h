@@ -16,6 +16,7 @@
  *	KVM_GM_QUERY				counters of one sealed module
  *	KVM_GM_COUNTS				its crossings by gate
  *	KVM_GM_GRANT, KVM_GM_REVOKE		privileges of a sealed module
+ *	KVM_GM_MAP				registers of devices in its own pages
  *
  * and on a vCPU: KVM_RUN returns KVM_EXIT_GM with struct kvm_gm_exit at
  * KVM_GM_EXIT(run).
@@ -26,7 +27,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	5
+#define KVM_GM_API_VERSION	6
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -68,6 +69,8 @@
  *						 mirror in their place, see frames)
  *	HOSTINFO	r-- (zeroes)	r--	(one page, one region: struct
  *						 kvm_gm_hostinfo while granted, or zeroes)
+ *	DEVICES		r-- (zeroes)	(rw-)	(one region: struct kvm_gm_devices, r--,
+ *						 and the pages that KVM_GM_MAP fills)
  */
 enum kvm_gm_region_kind {
 	KVM_GM_REGION_GATES	= 1,
@@ -76,6 +79,7 @@ enum kvm_gm_region_kind {
 	KVM_GM_REGION_DATA	= 4,
 	KVM_GM_REGION_STACK	= 5,
 	KVM_GM_REGION_HOSTINFO	= 6,
+	KVM_GM_REGION_DEVICES	= 7,
 };
 
 /*
@@ -298,6 +302,49 @@ struct kvm_gm_hostinfo {
 	struct kvm_gm_hostinfo_vcpu vcpus[KVM_GM_HOSTINFO_VCPUS];	/* by vCPU id */
 };
 
+/*
+ * The first page of a DEVICES region, as the module sees it: what the pages
+ * after it hold. KVM writes `size' last, and as zero before anything else.
+ */
+#define KVM_GM_DEVICES_VERSION	1
+#define KVM_GM_MAX_RANGES	64
+
+struct kvm_gm_device_range {
+	__u64 gpa;		/* where the guest has been told that it is, page-aligned */
+	__u64 size;		/* bytes, in whole pages; 0: nothing, or no more */
+	__u32 page;		/* of the region, from 1 on */
+	__u32 reserved;
+};
+
+struct kvm_gm_devices {
+	__u32 version;		/* KVM_GM_DEVICES_VERSION */
+	__u32 reserved[15];
+	struct kvm_gm_device_range ranges[KVM_GM_MAX_RANGES];
+};
+
+/*
+ * KVM_GM_MAP: put registers of a device, or nothing, in place of some of the pages
+ * of the module's DEVICES region. They are reached there and nowhere else: the
+ * module's own page tables lead to them, which the guest cannot change. A page
+ * is backed by what userspace has at hosts[i] (a device's registers that it has
+ * mapped; gone when it unmaps them), or an access to it is a KVM_EXIT_MMIO at `gpa'
+ * and so many bytes, marked KVM_GM_RUN_DEVICES. A range that is mapped already is
+ * replaced, at once wherever a vCPU is inside. Two ranges with a page in common are
+ * -EEXIST, pages that the region does not have -ERANGE.
+ */
+struct kvm_gm_map {
+	__u32 size;		/* sizeof(struct kvm_gm_map) */
+	__u32 id;		/* of the seal */
+	__u32 generation;	/* of the seal; -ESTALE if it is another's */
+	__u32 range;		/* 0..KVM_GM_MAX_RANGES - 1 */
+	__u32 page;		/* of the region, from 1 on; 0 if nr_pages is */
+	__u32 nr_pages;		/* 0: the range ends, and access to its pages is a violation */
+	__u64 gpa;		/* page-aligned; 0 if nr_pages is */
+	__u64 hosts;		/* user pointer to __u64[nr_pages]: user addresses, each
+				 * page-aligned, or 0: exits; or 0: exits all of them */
+	__u64 reserved;		/* 0 */
+};
+
 enum kvm_gm_exit_type {
 	KVM_GM_EXIT_SEAL	= 1,	/* init gate: seal, then set `ret' */
 	KVM_GM_EXIT_VIOLATION	= 2,	/* already acted upon; report it */
@@ -327,6 +374,8 @@ struct kvm_gm_exit {
  */
 #define KVM_GM_RUN_VIEW_SHIFT	8
 #define KVM_GM_RUN_VIEW(run)	(((run)->flags >> KVM_GM_RUN_VIEW_SHIFT) & 0x1f)
+/* KVM_EXIT_MMIO: it has done so in its DEVICES region; phys_addr is by `gpa' of KVM_GM_MAP. */
+#define KVM_GM_RUN_DEVICES	(1 << 13)
 
 #define KVM_GM_SEAL	_IOWR(KVMIO, 0xf0, struct kvm_gm_seal)
 #define KVM_GM_UNSEAL	_IOW(KVMIO, 0xf1, __u32)
