@@ -383,5 +383,6 @@ struct kvm_gm_exit {
 #define KVM_GM_GRANT	_IOW(KVMIO, 0xf3, struct kvm_gm_grant)
 #define KVM_GM_REVOKE	_IOW(KVMIO, 0xf4, struct kvm_gm_grant)
 #define KVM_GM_COUNTS	_IOW(KVMIO, 0xf5, struct kvm_gm_counts)
+#define KVM_GM_MAP	_IOW(KVMIO, 0xf6, struct kvm_gm_map)
 
 #endif /* _UAPI_LINUX_KVM_GM_H */
