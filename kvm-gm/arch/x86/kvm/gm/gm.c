@@ -11,7 +11,7 @@
  *	I3 return		crossing.c, activation.c, stack.c
  *	I4 code			seal.c, view.c
  *	I5 data			seal.c, view.c, stack.c
- *	I6 translation		translate.c
+ *	I6 translation		translate.c, devices.c
  *	I7 fail closed		violation.c
  *
  * What it can be granted: privilege.c and the files that it names; emulate.c.
@@ -19,7 +19,7 @@
 #include <linux/nospec.h>
 
 #define CREATE_TRACE_POINTS
-#include "gm/gm.h"
+#include "gm/devices.h"
 #include "gm/trace.h"
 #include "mmu.h"
 #include "smm.h"
@@ -107,21 +107,16 @@ static int gm_counts(struct kvm *kvm, const struct kvm_gm_counts *arg)
 {
 	u64 *counts __free(kvfree) = NULL;
 	struct gm_seal *seal;
-	u32 i, id;
+	u32 i;
 
-	if (arg->size != sizeof(*arg) || arg->reserved || !arg->id ||
-	    arg->id > KVM_GM_MAX_SEALS)
+	if (arg->size != sizeof(*arg) || arg->reserved)
 		return -EINVAL;
 
-	id = array_index_nospec(arg->id, KVM_GM_MAX_SEALS + 1);
 	guard(mutex)(&kvm->slots_lock);
 
-	seal = rcu_dereference_protected(kvm->arch.gm->seals[id],
-					 lockdep_is_held(&kvm->slots_lock));
-	if (!seal)
-		return -ENOENT;
-	if (seal->generation != arg->generation)
-		return -ESTALE;
+	seal = gm_get_sealed(kvm, arg->id, arg->generation);
+	if (IS_ERR(seal))
+		return PTR_ERR(seal);
 	if (seal->nr_gates != arg->nr_gates)
 		return -EINVAL;
 
@@ -170,6 +165,7 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 		struct kvm_gm_query query;
 		struct kvm_gm_counts counts;
 		struct kvm_gm_grant grant;
+		struct kvm_gm_map map;
 		u32 id;
 	} arg;
 	size_t size = _IOC_SIZE(ioctl);
@@ -182,6 +178,7 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 	case KVM_GM_COUNTS:
 	case KVM_GM_GRANT:
 	case KVM_GM_REVOKE:
+	case KVM_GM_MAP:
 		break;
 	default:
 		return -ENOTTY;
@@ -204,6 +201,8 @@ int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 	case KVM_GM_GRANT:
 	case KVM_GM_REVOKE:
 		return gm_grant(kvm, &arg.grant, ioctl == KVM_GM_GRANT);
+	case KVM_GM_MAP:
+		return gm_map(kvm, &arg.map);
 	default:
 		return gm_unseal_id(kvm, arg.id);
 	}
@@ -295,8 +294,10 @@ void __gm_destroy_vm(struct kvm *kvm)
 	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
 		struct gm_seal *seal = rcu_dereference_protected(gm->seals[i], true);
 
-		if (seal)
-			gm_put_seal(seal);
+		if (!seal)
+			continue;
+		gm_unmap_devices(seal);
+		gm_put_seal(seal);
 	}
 	xa_destroy(&gm->pages);
 	kvfree(gm);

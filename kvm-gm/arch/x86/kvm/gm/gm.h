@@ -32,7 +32,7 @@
 
 /* One sealed guest frame, in gm->pages by gfn. */
 struct gm_page {
-	struct page *page;	/* KVM's own, never the guest's */
+	struct page *page;	/* KVM's own, never the guest's; NULL: a device's */
 	struct page *mirror;	/* what the guest has in its place, or NULL */
 	struct gm_seal *seal;
 	u64 va;			/* where the module sees it */
@@ -216,6 +216,7 @@ struct gm_seal {
 	struct gm_msr_range msrs[KVM_GM_MAX_GRANTS];
 	u32 nr_msrs;
 	struct kvm_gm_hostinfo *hostinfo;	/* RCU: while granted */
+	struct gm_devices *devices;	/* its DEVICES region, or NULL: see devices.c */
 
 	atomic64_t crossings[KVM_GM_NR_CROSSINGS];
 	atomic64_t violations[KVM_GM_NR_VIOLATIONS];
@@ -245,6 +246,7 @@ struct gm {
 void gm_fill_query(struct gm_seal *seal, struct kvm_gm_query *query);
 
 /* seal.c */
+struct gm_seal *gm_get_sealed(struct kvm *kvm, u32 id, u32 generation);
 int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg);
 int gm_unseal_in_run(struct kvm_vcpu *vcpu, struct gm_seal *seal, u32 flags);
 int gm_unseal_id(struct kvm *kvm, u32 id);

@@ -83,6 +83,9 @@ int __gm_hypercall(struct kvm_vcpu *vcpu);
 /* event.c */
 void __gm_event_exit(struct kvm_vcpu *vcpu);
 
+/* devices.c */
+u16 __gm_run_flags(struct kvm_vcpu *vcpu);
+
 /* emulate.c */
 int __gm_emulate(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type);
 
@@ -102,13 +105,16 @@ static inline void gm_vcpu_reset(struct kvm_vcpu *vcpu)
 
 /*
  * What the guest's PAT is in the vCPU's view. KVM's page tables and the module's
- * pages use the first entry, the guest's other mappings the rest: memory that KVM
- * has mapped as well must be cached, whatever the guest puts there. Linux puts
- * write-back there.
+ * pages use the first entry, devices in the module's pages the fourth, the guest's
+ * other mappings the rest: memory that KVM has mapped as well must be cached, and
+ * registers must not be, whatever the guest puts there. Linux puts the same there.
  */
+#define GM_PAT_MASK	0xff0000ffULL
+#define GM_PAT		(MTRR_TYPE_WRBACK | (u64)MTRR_TYPE_UNCACHABLE << 24)
+
 static inline u64 gm_pat(struct kvm_vcpu *vcpu, u64 pat)
 {
-	return gm_inside(vcpu) ? (pat & ~0xffULL) | MTRR_TYPE_WRBACK : pat;
+	return gm_inside(vcpu) ? (pat & ~GM_PAT_MASK) | GM_PAT : pat;
 }
 
 /*
@@ -137,10 +143,10 @@ static inline void gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		__gm_vcpu_load(vcpu, cpu);
 }
 
-/* Userspace learns whose access it is that it is to emulate. */
+/* Userspace learns whose access it is that it is to emulate, and of what device's. */
 static inline u16 gm_run_flags(struct kvm_vcpu *vcpu)
 {
-	return vcpu->arch.gm.view << KVM_GM_RUN_VIEW_SHIFT;
+	return gm_inside(vcpu) ? __gm_run_flags(vcpu) : 0;
 }
 
 /*

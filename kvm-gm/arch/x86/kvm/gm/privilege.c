@@ -4,7 +4,8 @@
  *
  * Whether a module may have one is userspace's decision; what KVM lets nobody
  * have is that of the privilege's own file. Registers of devices are not among
- * them: userspace has those, and learns from KVM_GM_RUN_VIEW() who reaches out.
+ * them: userspace has those, puts them into the module's pages (devices.c), or learns
+ * from KVM_GM_RUN_VIEW() who reaches out.
  */
 #include <linux/nospec.h>
 
@@ -21,14 +22,12 @@ int gm_grant(struct kvm *kvm, const struct kvm_gm_grant *arg, bool grant)
 {
 	const struct gm_privilege_ops *ops;
 	struct gm_seal *seal;
-	u32 id, kind;
+	u32 kind;
 	int r;
 
-	if (arg->size != sizeof(*arg) || arg->reserved || !arg->id ||
-	    arg->id > KVM_GM_MAX_SEALS || arg->kind >= KVM_GM_NR_PRIVILEGES)
+	if (arg->size != sizeof(*arg) || arg->reserved || arg->kind >= KVM_GM_NR_PRIVILEGES)
 		return -EINVAL;
 
-	id = array_index_nospec(arg->id, KVM_GM_MAX_SEALS + 1);
 	kind = array_index_nospec(arg->kind, KVM_GM_NR_PRIVILEGES);
 	ops = gm_privileges[kind];
 	if (!ops || (arg->flags && kind != KVM_GM_PRIV_MSR) ||
@@ -38,12 +37,9 @@ int gm_grant(struct kvm *kvm, const struct kvm_gm_grant *arg, bool grant)
 
 	guard(mutex)(&kvm->slots_lock);
 
-	seal = rcu_dereference_protected(kvm->arch.gm->seals[id],
-					 lockdep_is_held(&kvm->slots_lock));
-	if (!seal)
-		return -ENOENT;
-	if (seal->generation != arg->generation)
-		return -ESTALE;
+	seal = gm_get_sealed(kvm, arg->id, arg->generation);
+	if (IS_ERR(seal))
+		return PTR_ERR(seal);
 
 	r = grant ? ops->grant(seal, arg) : ops->revoke(seal, arg);
 	if (!r)

@@ -10,7 +10,7 @@
 #include <linux/nospec.h>
 #include <linux/vmalloc.h>
 
-#include "gm/gm.h"
+#include "gm/devices.h"
 #include "gm/trace.h"
 #include "mmu.h"
 #include "mmu/spte.h"
@@ -25,6 +25,7 @@ static const struct {
 	[KVM_GM_REGION_DATA]	= { GM_R, GM_R | GM_W },
 	[KVM_GM_REGION_STACK]	= { GM_R | GM_W, GM_R | GM_W, true },
 	[KVM_GM_REGION_HOSTINFO] = { GM_R, GM_R, true },
+	[KVM_GM_REGION_DEVICES] = { GM_R, GM_R, true },
 };
 
 const struct gm_region *gm_find_region(struct gm_seal *seal, u64 va)
@@ -116,9 +117,12 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, const struct gm
 	if (!PAGE_ALIGNED(gpa))
 		return -EINVAL;
 
-	p->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!p->page)
-		return -ENOMEM;
+	/* Devices back the pages of theirs, but for the first: what they are. */
+	if (region->kind != KVM_GM_REGION_DEVICES || index == region->first) {
+		p->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!p->page)
+			return -ENOMEM;
+	}
 	if (gm_access[region->kind].mirrored) {
 		p->mirror = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		if (!p->mirror)
@@ -141,7 +145,7 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, const struct gm
 static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 {
 	struct kvm_gm_region *in __free(kvfree) = NULL;
-	u32 i, j, index = 0, stacks = 0, infos = 0;
+	u32 i, j, index = 0, stacks = 0, infos = 0, devices = 0;
 	u64 total = 0;
 	int r;
 
@@ -199,6 +203,10 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 			if (infos++ || in[i].nr_pages != 1 || in[i].content)
 				return -EINVAL;
 			break;
+		case KVM_GM_REGION_DEVICES:
+			if (devices++ || in[i].nr_pages < 2 || in[i].content)
+				return -EINVAL;
+			break;
 		case KVM_GM_REGION_GATES:
 		case KVM_GM_REGION_TEXT:
 		case KVM_GM_REGION_RODATA:
@@ -234,6 +242,11 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 			r = gm_load_page(seal, index, in[i].va + offset,
 					 &seal->regions[i], gpa,
 					 in[i].content ? in[i].content + offset : 0);
+			if (r)
+				return r;
+		}
+		if (seal->regions[i].kind == KVM_GM_REGION_DEVICES) {
+			r = gm_load_devices(seal, &seal->regions[i]);
 			if (r)
 				return r;
 		}
@@ -282,10 +295,10 @@ static void gm_free_seal(struct kref *ref)
 	u32 i;
 
 	for (i = 0; i < seal->nr_pages && seal->pages; i++) {
-		if (!seal->pages[i].page)
-			continue;
-		clear_highpage(seal->pages[i].page);
-		__free_page(seal->pages[i].page);
+		if (seal->pages[i].page) {
+			clear_highpage(seal->pages[i].page);
+			__free_page(seal->pages[i].page);
+		}
 		if (seal->pages[i].mirror)
 			__free_page(seal->pages[i].mirror);
 	}
@@ -293,6 +306,7 @@ static void gm_free_seal(struct kref *ref)
 	gm_free_tables(seal);
 	if (seal->id)
 		clear_bit(seal->id, seal->kvm->arch.gm->ids);
+	kvfree(seal->devices);
 	kvfree(seal->frames);
 	kvfree(seal->gates);
 	kvfree(seal->gfns);
@@ -413,6 +427,22 @@ static int gm_find_id(struct gm *gm, struct gm_seal *seal)
 	return 0;
 }
 
+/* What an ioctl is about, with kvm->slots_lock held; -EINVAL, -ENOENT or -ESTALE if nothing. */
+struct gm_seal *gm_get_sealed(struct kvm *kvm, u32 id, u32 generation)
+{
+	struct gm_seal *seal;
+
+	if (!id || id > KVM_GM_MAX_SEALS)
+		return ERR_PTR(-EINVAL);
+
+	seal = rcu_dereference_protected(kvm->arch.gm->seals[array_index_nospec(id,
+									KVM_GM_MAX_SEALS + 1)],
+					 lockdep_is_held(&kvm->slots_lock));
+	if (!seal)
+		return ERR_PTR(-ENOENT);
+	return seal->generation == generation ? seal : ERR_PTR(-ESTALE);
+}
+
 int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 {
 	struct gm *gm = kvm->arch.gm;
@@ -515,6 +545,7 @@ static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 	synchronize_srcu(&kvm->srcu);
 	synchronize_rcu();
 	gm_zap_aperture(seal);
+	gm_unmap_devices(seal);
 
 	--kvm->stat.gm_seals;
 	trace_kvm_gm_unseal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);
@@ -523,7 +554,8 @@ static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 
 	/* References may last until the vCPUs leave; the contents do not. */
 	for (i = 0; i < seal->nr_pages; i++)
-		clear_highpage(seal->pages[i].page);
+		if (!gm_is_device(&seal->pages[i]))
+			clear_highpage(seal->pages[i].page);
 	gm_put_seal(seal);
 	return 0;
 }

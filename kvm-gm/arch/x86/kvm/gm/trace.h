@@ -81,6 +81,26 @@ TRACE_EVENT(kvm_gm_violation,
 		      (int)__entry->gate, __entry->rip, __entry->addr, __entry->gpa)
 );
 
+TRACE_EVENT(kvm_gm_map,
+	    TP_PROTO(u32 id, u32 range, u64 gpa, u32 page, u32 nr_pages),
+	    TP_ARGS(id, range, gpa, page, nr_pages),
+
+	    TP_STRUCT__entry(__field(u32,	id)
+			     __field(u32,	range)
+			     __field(u64,	gpa)
+			     __field(u32,	page)
+			     __field(u32,	nr_pages)),
+
+	    TP_fast_assign(__entry->id		= id;
+			   __entry->range	= range;
+			   __entry->gpa		= gpa;
+			   __entry->page	= page;
+			   __entry->nr_pages	= nr_pages;),
+
+	    TP_printk("module %u range %u gpa 0x%llx page %u pages %u", __entry->id,
+		      __entry->range, __entry->gpa, __entry->page, __entry->nr_pages)
+);
+
 TRACE_EVENT(kvm_gm_grant,
 	    TP_PROTO(u32 id, bool grant, u32 kind, u32 flags, u32 first, u32 last),
 	    TP_ARGS(id, grant, kind, flags, first, last),

@@ -13,13 +13,14 @@
  * changes the former under a module misleads only itself: borrowed entries
  * lead to guest memory and nowhere else, whatever they say.
  */
-#include "gm/gm.h"
+#include "gm/devices.h"
 #include "mmu.h"
 
 #define GM_LEVELS	4
 
 #define GM_ENTRY_TABLE	(PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_ACCESSED_MASK)
 #define GM_ENTRY_PAGE	(GM_ENTRY_TABLE | PT_DIRTY_MASK)
+#define GM_ENTRY_DEVICE	(GM_ENTRY_PAGE | PT_PWT_MASK | PT_PCD_MASK)
 #define GM_ENTRY_ADDR	GENMASK_ULL(51, PAGE_SHIFT)
 #define GM_ENTRY_STATUS	(PT_ACCESSED_MASK | PT_DIRTY_MASK)
 
@@ -61,7 +62,7 @@ static struct gm_table *gm_new_table(struct gm_seal *seal, u64 va, int level)
 	return table;
 }
 
-static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
+static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn, u64 flags)
 {
 	struct gm_table *table = &seal->tables[0];
 	int level;
@@ -83,7 +84,7 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn)
 
 	/* Second-level permissions tell read-only and executable pages. */
 	if (!gm_in_guard(seal, va))
-		table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | GM_ENTRY_PAGE;
+		table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | flags;
 	__set_bit(gm_index(va, 1), table->frozen);
 	return 0;
 }
@@ -156,7 +157,8 @@ int gm_build_tables(struct gm_seal *seal)
 
 	for (i = 0; i < seal->nr_pages; i++) {
 		r = gm_freeze(seal, seal->pages[i].va,
-			      seal->aperture + GM_MAX_TABLES + i);
+			      seal->aperture + GM_MAX_TABLES + i,
+			      gm_is_device(&seal->pages[i]) ? GM_ENTRY_DEVICE : GM_ENTRY_PAGE);
 		if (r)
 			return r;
 	}

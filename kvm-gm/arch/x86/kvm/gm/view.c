@@ -7,7 +7,7 @@
  * permissions; view.h switches a vCPU between views. View 0 is the guest's; in
  * a module's view nothing but its sealed text is executable.
  */
-#include "gm/gm.h"
+#include "gm/devices.h"
 #include "gm/view.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
@@ -36,7 +36,7 @@ void gm_leave_view(struct kvm_vcpu *vcpu)
 
 /*
  * What the vCPU's view may do with @gfn: GM_* permissions, and in @page the
- * KVM-owned page that backs it, NULL if it is the guest's.
+ * KVM-owned page that backs it, NULL if it is the guest's, or (@sealed) a device's.
  */
 static u8 gm_lookup(struct kvm_vcpu *vcpu, gfn_t gfn, struct page **page,
 		    struct gm_page **sealed)
@@ -61,6 +61,8 @@ static u8 gm_lookup(struct kvm_vcpu *vcpu, gfn_t gfn, struct page **page,
 		p = &inside->pages[i - GM_MAX_TABLES];
 		*sealed = p;
 		*page = p->page;
+		if (gm_is_device(p))
+			return gm_is_mapped(inside, p) ? GM_R | GM_W : 0;
 		return p->module;
 	}
 	if (inside && gm_in_aperture_space(inside, gfn))
@@ -198,6 +200,8 @@ int __gm_faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	if (!(access & GM_R))
 		fault->pte_denied |= ACC_USER_MASK;
 
+	if (!page && sealed)
+		return gm_faultin_device(vcpu, fault, sealed);
 	if (!page) {
 		fault->max_level = gm_max_level(vcpu, fault->gfn, fault->max_level);
 		return GM_FAULTIN_GUEST;

@@ -70,7 +70,7 @@ static __always_inline void gm_vmx_switch_tables(struct kvm_vcpu *vcpu, hpa_t ro
 	gm_vmwrite(GUEST_CR3, cr3);
 	if (likely(VALID_PAGE(root)))
 		gm_vmwrite(EPT_POINTER, gm_vmx_eptp(vcpu, root));
-	if (unlikely((vcpu->arch.pat & 0xff) != MTRR_TYPE_WRBACK) &&
+	if (unlikely((vcpu->arch.pat & GM_PAT_MASK) != GM_PAT) &&
 	    (vmcs_config.vmentry_ctrl & VM_ENTRY_LOAD_IA32_PAT))
 		gm_vmwrite(GUEST_IA32_PAT, gm_pat(vcpu, vcpu->arch.pat));
 }
