@@ -91,6 +91,8 @@ void prepare(struct module *module, unsigned int window, const struct setup *set
 		module->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO;
 		module->regions[REGION_DATA].content = 0;
 	}
+	if (setup->devices)
+		module_add_devices(module);
 	module->arg.policy = setup->policy;
 	if (setup->window) {
 		const char *const returns[] = {

@@ -27,7 +27,8 @@ struct attack {
 /* One for each invariant or part of it, ended by a row without a name. */
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
-	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[];
+	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[],
+	device_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;
@@ -49,6 +50,7 @@ struct setup {
 	bool interrupt_controller;	/* KVM's own: then HLT is no exit */
 	bool window;			/* text_out_window() shares 32 bytes */
 	bool hostinfo;			/* region_va(REGION_DATA) is a HOSTINFO region */
+	bool devices;			/* there is a DEVICES region */
 };
 
 void start(void);

@@ -375,6 +375,22 @@ void module_init(struct module *module, unsigned int window, unsigned int activa
 	};
 }
 
+void module_add_devices(struct module *module)
+{
+	uint64_t offset = WINDOW / 2;
+	unsigned int i;
+
+	module->regions[REGION_DEVICES] = (struct kvm_gm_region) {
+		.va = module->va + offset,
+		.nr_pages = DEVICE_PAGES,
+		.kind = KVM_GM_REGION_DEVICES,
+		.gpas = (uintptr_t)module->device_gpas,
+	};
+	for (i = 0; i < DEVICE_PAGES; i++)
+		module->device_gpas[i] = module->gpas[0] + offset + i * PAGE;
+	module->arg.nr_regions = NR_REGIONS + 1;
+}
+
 void module_add_gate(struct module *module, uint64_t insn, uint64_t target,
 		     enum kvm_gm_gate_kind kind, unsigned int flags, unsigned int stack_words)
 {

@@ -112,13 +112,18 @@ enum {
 	REGION_GATES, REGION_TEXT, REGION_RODATA, REGION_DATA, REGION_STACK, NR_REGIONS,
 };
 
+/* One more, for devices, where module_add_devices() puts it. */
+#define REGION_DEVICES	NR_REGIONS
+#define DEVICE_PAGES	4	/* the first for the table */
+
 /* All that KVM_GM_SEAL is given of one module. */
 struct module {
 	struct kvm_gm_seal arg;
-	struct kvm_gm_region regions[NR_REGIONS];
+	struct kvm_gm_region regions[NR_REGIONS + 1];
 	struct kvm_gm_gate gates[MODULE_GATES];
 	struct kvm_gm_frame frames[MODULE_FRAMES];
 	uint64_t gpas[REGION_STACK + MODULE_STACKS];
+	uint64_t device_gpas[DEVICE_PAGES];
 	uint8_t content[REGION_STACK][PAGE];
 	uint64_t va;
 };
@@ -129,6 +134,7 @@ struct module {
  */
 void module_init(struct module *module, unsigned int window, unsigned int activations,
 		 unsigned int stack_pages);
+void module_add_devices(struct module *module);
 void module_add_gate(struct module *module, uint64_t insn, uint64_t target,
 		     enum kvm_gm_gate_kind kind, unsigned int flags, unsigned int stack_words);
 /* The `call *%r11' before the in-return gate, and the `ret'. */

@@ -52,7 +52,7 @@ REFUSED("region-wraps", "a region past the end", EINVAL,
 	m->regions[REGION_STACK].va = -2 * PAGE)
 REFUSED("region-kind-none", "a region of no kind", EINVAL, m->regions[REGION_DATA].kind = 0)
 REFUSED("region-kind", "a region of an unknown kind", EINVAL,
-	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO + 1)
+	m->regions[REGION_DATA].kind = KVM_GM_REGION_DEVICES + 1)
 REFUSED("hostinfo-content", "host information with contents", EINVAL,
 	m->regions[REGION_DATA].kind = KVM_GM_REGION_HOSTINFO)
 REFUSED("hostinfo-large", "host information of two pages", EINVAL,
@@ -64,6 +64,14 @@ REFUSED("hostinfo-twice", "two regions of host information", EINVAL,
 	m->regions[REGION_DATA].content = 0;
 	m->regions[REGION_RODATA].kind = KVM_GM_REGION_HOSTINFO;
 	m->regions[REGION_RODATA].content = 0)
+REFUSED("devices-content", "devices with contents", EINVAL, module_add_devices(m);
+	m->regions[REGION_DEVICES].content = (uintptr_t)m->content[REGION_GATES])
+REFUSED("devices-small", "devices of one page", EINVAL, module_add_devices(m);
+	m->regions[REGION_DEVICES].nr_pages = 1)
+REFUSED("devices-twice", "two regions of devices", EINVAL, module_add_devices(m);
+	m->regions[REGION_DATA] = m->regions[REGION_DEVICES])
+REFUSED("devices-cloaked", "devices that the guest cannot see", EINVAL, module_add_devices(m);
+	m->regions[REGION_DEVICES].kind |= KVM_GM_REGION_F_CLOAKED)
 REFUSED("regions-overlap", "a page in two regions", EINVAL,
 	m->regions[REGION_DATA].va = m->regions[REGION_RODATA].va)
 REFUSED("regions-overlap-end", "a region that reaches into another", EINVAL,
