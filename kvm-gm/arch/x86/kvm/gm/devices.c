@@ -77,7 +77,6 @@ int gm_faultin_device(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault, struc
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	struct gm_device_range *range = gm_range_at(seal, p);
-	bool writable = false;
 	unsigned long host;
 	kvm_pfn_t pfn;
 
@@ -94,13 +93,9 @@ int gm_faultin_device(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault, struc
 	 * later finds the mapping, or makes fault->mmu_seq stale.
 	 */
 	mmu_interval_read_begin(&range->notifier);
-	pfn = hva_to_pfn(host, false, false, NULL, true, &writable);
+	pfn = hva_to_pfn(host, false, false, NULL, true, NULL);
 	if (is_error_noslot_pfn(pfn))
 		return RET_PF_EMULATE;
-	if (!writable) {
-		kvm_release_pfn_clean(pfn);
-		return RET_PF_EMULATE;
-	}
 	fault->pfn = pfn;
 	fault->map_writable = true;
 	fault->max_level = PG_LEVEL_4K;
