@@ -21,6 +21,7 @@
 struct machine vm;
 struct module victim, other;
 struct vcpu *cpu, *cpu2;
+uint64_t seen_gpa;
 
 extern const char kernel_end[], kernel_halt[], kernel_callee[], kernel_read[], kernel_write[];
 extern const char kernel_hypercall[], text_hypercall[], text_foreign_hypercall[];
@@ -561,6 +562,7 @@ void violation_at(const char *file, int line, struct vcpu *vcpu, const struct vi
 		equal_at(file, line, "gpa", exit->gpa, v->gpa ?: ~0ULL);
 	else if (exit->gpa < MEMORY)
 		fail_at(file, line, "gpa 0x%llx is the guest's", exit->gpa);
+	seen_gpa = exit->gpa;
 	equal_at(file, line, "policy", exit->policy, v->policy);
 
 	regs = vcpu_regs(vcpu);

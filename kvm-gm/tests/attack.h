@@ -95,6 +95,8 @@ uint64_t *word_at(uint64_t va);
 uint64_t private_sp(void);
 /* The gate that a violation at that address of the victim's names. */
 uint32_t bypassed_gate(uint64_t va);
+/* The frame in the aperture that the last violation was about (.any_gpa). */
+extern uint64_t seen_gpa;
 
 /* Registers that are easily recognised, RSP and RIP. */
 struct kvm_regs kernel_regs(uint64_t rip, uint64_t rsp);

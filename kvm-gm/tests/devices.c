@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "attack.h"
 
@@ -19,6 +21,7 @@
 #define DEVICE		(1ULL << 38)	/* guest physical: there is no memory */
 #define BACKED		0x1111222233334444ULL
 #define OTHERWISE	0x5555666677778888ULL
+#define APIC_ENABLED	0x800
 #define ALIGNED		0x200000ULL	/* no address of ours; never looked at */
 
 extern const char text_read[], text_write[], text_exchange[];
@@ -236,12 +239,14 @@ static uint64_t table_word(size_t offset)
 
 static void table(const struct attack *attack)
 {
-	uint64_t va;
+	uint64_t va, word;
 
 	(void)attack;
 	start_devices();
 	va = region_va(REGION_DEVICES);
-	expect_equal("version", table_word(0), KVM_GM_DEVICES_VERSION);
+	word = table_word(0);
+	expect_equal("version", (uint32_t)word, KVM_GM_DEVICES_VERSION);
+	expect_equal("sequence number, modulo 2", (word >> 32) % 2, 0);
 	expect_equal("bytes", table_word(ENTRY(0) + 8), 0);
 	expect_equal("KVM_GM_MAP", map((struct kvm_gm_map) { .range = 2, .page = 2, .nr_pages = 2,
 				       .gpa = DEVICE + PAGE }), 0);
@@ -249,6 +254,7 @@ static void table(const struct attack *attack)
 	expect_equal("bytes", table_word(ENTRY(2) + 8), 2 * PAGE);
 	expect_equal("page", table_word(ENTRY(2) + 16), 2);
 	expect_equal("the entry before", table_word(ENTRY(1) + 8), 0);
+	expect_equal("sequence number", table_word(0) >> 32, (word >> 32) + 2);
 	/* Not for the guest, and not for writing. */
 	expect_equal("outside", kernel_loads(cpu, va), 0);
 	expect_equal("an entry outside", kernel_loads(cpu, va + ENTRY(2)), 0);
@@ -302,6 +308,76 @@ static void led_elsewhere(const struct attack *attack)
 	expect_equal("where nothing is mapped", module_loads(device_va(1)), BACKED);
 }
 
+/* The page is at @seen_gpa. What the guest has KVM put there as well is not what it is. */
+static void start_known(const struct setup *setup)
+{
+	start_with(setup);
+	/* The guest would have to guess. */
+	expect_no_access(device_va(1));
+	map_one(NULL);
+}
+
+static void memory_there(const struct attack *attack)
+{
+	uint64_t *memory = backing(BACKED);
+
+	(void)attack;
+	start_known(&(struct setup) { .devices = true });
+	machine_set_slot(&vm, 2, seen_gpa & -PAGE, PAGE, memory, 0);
+	expect_exit(device_va(1), DEVICE + 0x18);
+	call_text(cpu, text_write, SP, device_va(1), OTHERWISE);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
+	expect_equal("address", cpu->run->mmio.phys_addr, DEVICE + 0x18);
+	expect_equal("result", expect_return(cpu), 1);
+	expect_equal("memory", memory[3], BACKED);
+	/* Nor where the guest believes that it is. */
+	machine_set_slot(&vm, 3, DEVICE, PAGE, memory, 0);
+	expect_exit(device_va(1), DEVICE + 0x18);
+}
+
+static void doorbell_there(const struct attack *attack)
+{
+	struct kvm_ioeventfd bell = {};
+	uint64_t count;
+
+	(void)attack;
+	start_known(&(struct setup) { .devices = true });
+	bell.fd = must(eventfd(0, EFD_NONBLOCK), "eventfd");
+	bell.addr = seen_gpa;
+	must(ioctl(vm.vm, KVM_IOEVENTFD, &bell), "KVM_IOEVENTFD");
+	bell.addr = DEVICE + 0x18;
+	must(ioctl(vm.vm, KVM_IOEVENTFD, &bell), "KVM_IOEVENTFD");
+	call_text(cpu, text_write, SP, device_va(1), 0);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
+	expect_equal("address", cpu->run->mmio.phys_addr, DEVICE + 0x18);
+	expect_equal("result", expect_return(cpu), 1);
+	expect_equal("read of the eventfd", read(bell.fd, &count, sizeof(count)), -1);
+	expect_equal("its error", errno, EAGAIN);
+}
+
+/* With KVM's own APIC HLT is no exit, and so no way to see that all goes on. */
+static void apic_there(const struct attack *attack)
+{
+	struct kvm_sregs sregs;
+
+	(void)attack;
+	start_with(&(struct setup) { .devices = true, .interrupt_controller = true });
+	call_text(cpu, text_read, SP, device_va(1), 0);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_GM);
+	expect_equal("violation", KVM_GM_EXIT(cpu->run)->kind, KVM_GM_V_ACCESS);
+	map_one(NULL);
+	sregs = vcpu_sregs(cpu);
+	sregs.apic_base = (KVM_GM_EXIT(cpu->run)->gpa & -PAGE) | APIC_ENABLED;
+	vcpu_set_sregs(cpu, &sregs);
+	/* This forgets the #GP. */
+	call_text(cpu, text_read, SP, device_va(1), 0);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
+	expect_equal("address", cpu->run->mmio.phys_addr, DEVICE + 0x18);
+	expect(cpu->run->flags & KVM_GM_RUN_DEVICES, "not by its own page");
+	machine_destroy(&vm);
+	start();
+}
+
 /* --- what userspace has there ------------------------------------------------------------- */
 
 static void replaced(const struct attack *attack)
@@ -351,8 +427,10 @@ static void host_replaces(uint64_t *host)
 {
 	expect(mmap(host, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 		    -1, 0) == host, "no memory");
-	host[3] = OTHERWISE;
-	expect_equal("other memory", module_loads(device_va(1)), OTHERWISE);
+	host[3] = OTHERWISE ^ 1;
+	expect_exit(device_va(1), DEVICE + 0x18);
+	map_one(host);
+	expect_equal("mapped again", module_loads(device_va(1)), OTHERWISE ^ 1);
 }
 
 static void (*const host_changes[])(uint64_t *host) = {
@@ -461,12 +539,15 @@ const struct attack device_attacks[] = {
 	{ "devices-outside", 6, "the same pages from elsewhere: zeroes, write", from_outside, NULL },
 	{ "devices-remapped", 6, "the guest maps the page elsewhere: of no effect", led_elsewhere,
 	  NULL },
+	{ "devices-slot", 6, "memory of the guest's at the page: of no effect", memory_there, NULL },
+	{ "devices-doorbell", 6, "an ioeventfd there: of no effect", doorbell_there, NULL },
+	{ "devices-apic", 6, "the local APIC there: of no effect", apic_there, NULL },
 	{ "devices-replaced", 6, "a range in place of another: at once", replaced, NULL },
 	{ "devices-sealed-again", 6, "a range of the seal before: access", sealed_again, NULL },
 	HOST_CHANGES("unmaps", "unmaps what backs a page: exits", 0),
 	HOST_CHANGES("protects", "lets nobody write there: exits", 1),
 	HOST_CHANGES("discards", "discards what was there: gone", 2),
-	HOST_CHANGES("replaces", "maps something else there: that", 3),
+	HOST_CHANGES("replaces", "maps something else there: exits", 3),
 	{ "devices-race", 6, "ranges and memory change while the module reads: never stale",
 	  changed_at_once, NULL },
 	{}

@@ -304,7 +304,7 @@ struct kvm_gm_hostinfo {
 
 /*
  * The first page of a DEVICES region, as the module sees it: what the pages
- * after it hold. KVM writes `size' last, and as zero before anything else.
+ * after it hold. Read `seq', the ranges, and `seq' again: equal and even, or try again.
  */
 #define KVM_GM_DEVICES_VERSION	1
 #define KVM_GM_MAX_RANGES	64
@@ -318,7 +318,8 @@ struct kvm_gm_device_range {
 
 struct kvm_gm_devices {
 	__u32 version;		/* KVM_GM_DEVICES_VERSION */
-	__u32 reserved[15];
+	__u32 seq;
+	__u32 reserved[14];
 	struct kvm_gm_device_range ranges[KVM_GM_MAX_RANGES];
 };
 
@@ -327,7 +328,7 @@ struct kvm_gm_devices {
  * of the module's DEVICES region. They are reached there and nowhere else: the
  * module's own page tables lead to them, which the guest cannot change. A page
  * is backed by what userspace has at hosts[i] (a device's registers that it has
- * mapped; gone when it unmaps them), or an access to it is a KVM_EXIT_MMIO at `gpa'
+ * mapped; when it unmaps them, what follows there does not count), or an access to it is a KVM_EXIT_MMIO at `gpa'
  * and so many bytes, marked KVM_GM_RUN_DEVICES. A range that is mapped already is
  * replaced, at once wherever a vCPU is inside. Two ranges with a page in common are
  * -EEXIST, pages that the region does not have -ERANGE.

@@ -5,8 +5,8 @@
  * A module that reaches a device through the guest's page tables does so where
  * the guest says. So it may bring pages of its own for that (the DEVICES region):
  * they are mapped in its view only, by the frozen tables, and userspace puts ranges
- * of a device there. A page is backed by what userspace has mapped, for as long as it
- * has; an access to any other is emulated, and userspace hears of it by the
+ * of a device there. A page is backed by what userspace has mapped, until it unmaps
+ * that; an access to any other is emulated, and userspace hears of it by the
  * address that the guest knows the device by.
  *
  * A range never changes: another one takes its place. It is found under kvm->srcu;
@@ -84,7 +84,7 @@ int gm_faultin_device(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault, struc
 	if (!range)
 		return RET_PF_RETRY;
 
-	host = range->hosts[p - seal->pages - seal->devices->first - range->page];
+	host = READ_ONCE(range->hosts[p - seal->pages - seal->devices->first - range->page]);
 	if (!host)
 		return RET_PF_EMULATE;
 
@@ -93,7 +93,11 @@ int gm_faultin_device(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault, struc
 	 * later finds the mapping, or makes fault->mmu_seq stale.
 	 */
 	mmu_interval_read_begin(&range->notifier);
-	pfn = hva_to_pfn(host, false, false, NULL, true, NULL);
+	pfn = hva_to_pfn(host, false, true, NULL, true, NULL);
+	if (is_sigpending_pfn(pfn)) {
+		kvm_handle_signal_exit(vcpu);
+		return -EINTR;
+	}
 	if (is_error_noslot_pfn(pfn))
 		return RET_PF_EMULATE;
 	fault->pfn = pfn;
@@ -103,30 +107,31 @@ int gm_faultin_device(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault, struc
 	return RET_PF_CONTINUE;
 }
 
-/* Userspace knows what the vCPU has accessed by the guest's address of it. */
-u16 __gm_run_flags(struct kvm_vcpu *vcpu)
+/*
+ * KVM emulates an access of the module's at @gpa: have it find the device there, if
+ * that is a page of one. False: there was one when the CPU looked.
+ */
+bool gm_find_device(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	u16 flags = vcpu->arch.gm.view << KVM_GM_RUN_VIEW_SHIFT;
 	struct gm_seal *seal = vcpu->arch.gm.seal;
-	struct kvm_run *run = vcpu->run;
+	struct gm_devices *devices = seal->devices;
 	struct gm_device_range *range;
 	u64 page;
 
-	if (!seal->devices || run->exit_reason != KVM_EXIT_MMIO)
-		return flags;
+	vcpu->arch.gm.device_gpa = INVALID_GPA;
+	if (!devices)
+		return true;
+	page = gpa_to_gfn(gpa) - seal->aperture - GM_MAX_TABLES - devices->first;
+	if (page >= devices->nr_pages)
+		return true;
 
-	page = gpa_to_gfn(run->mmio.phys_addr) - seal->aperture - GM_MAX_TABLES -
-	       seal->devices->first;
-	if (page >= seal->devices->nr_pages)
-		return flags;
-
-	guard(srcu)(&vcpu->kvm->srcu);
-	range = READ_ONCE(seal->devices->pages[array_index_nospec(page, seal->devices->nr_pages)]);
+	page = array_index_nospec(page, devices->nr_pages);
+	range = READ_ONCE(devices->pages[page]);
 	if (!range)
-		return flags;
-	run->mmio.phys_addr = range->gpa + ((page - range->page) << PAGE_SHIFT) +
-			      offset_in_page(run->mmio.phys_addr);
-	return flags | KVM_GM_RUN_DEVICES;
+		return false;
+	vcpu->arch.gm.device_gpa = range->gpa + ((page - range->page) << PAGE_SHIFT) +
+				   offset_in_page(gpa);
+	return true;
 }
 
 static gfn_t gm_range_gfn(const struct gm_device_range *range)
@@ -152,6 +157,16 @@ static void gm_invalidate_range(struct gm_device_range *range, bool may_block)
 	kvm_mmu_invalidate_end(kvm);
 }
 
+/* What is there from now on is something else. */
+static void gm_forget_hosts(struct gm_device_range *range, unsigned long start, unsigned long end)
+{
+	u32 i;
+
+	for (i = 0; i < range->nr_pages; i++)
+		if (range->hosts[i] >= start && range->hosts[i] < end)
+			WRITE_ONCE(range->hosts[i], 0);
+}
+
 static bool gm_host_invalidated(struct mmu_interval_notifier *notifier,
 				const struct mmu_notifier_range *what, unsigned long seq)
 {
@@ -160,6 +175,8 @@ static bool gm_host_invalidated(struct mmu_interval_notifier *notifier,
 
 	write_lock(&kvm->mmu_lock);
 	mmu_interval_set_seq(notifier, seq);
+	if (what->event == MMU_NOTIFY_UNMAP)
+		gm_forget_hosts(range, what->start, what->end);
 	gm_invalidate_range(range, mmu_notifier_range_blockable(what));
 	write_unlock(&kvm->mmu_lock);
 	return true;
@@ -251,14 +268,27 @@ static void gm_set_pages(struct gm_devices *devices, const struct gm_device_rang
 		WRITE_ONCE(devices->pages[range->page + i], to);
 }
 
+/* Tell the module what is where; it may read meanwhile. */
+static void gm_list_range(struct gm_seal *seal, u32 i, const struct gm_device_range *range)
+{
+	struct kvm_gm_devices *list = page_address(seal->pages[seal->devices->first].page);
+
+	WRITE_ONCE(list->seq, list->seq + 1);
+	smp_wmb();
+	list->ranges[i] = (struct kvm_gm_device_range) {
+		.gpa = range ? range->gpa : 0,
+		.size = range ? (u64)range->nr_pages << PAGE_SHIFT : 0,
+		.page = range ? range->page : 0,
+	};
+	smp_wmb();
+	WRITE_ONCE(list->seq, list->seq + 1);
+}
+
 /* @old gives way to @new; one of them may be NULL. */
-static void gm_replace_range(struct gm_seal *seal, struct kvm_gm_device_range *entry,
-			     struct gm_device_range *old, struct gm_device_range *new)
+static void gm_replace_range(struct gm_seal *seal, u32 nr, struct gm_device_range *old,
+			     struct gm_device_range *new)
 {
 	struct gm_devices *devices = seal->devices;
-
-	WRITE_ONCE(entry->size, 0);
-	smp_wmb();
 
 	/* Pages that both have lead to one or the other at any time. */
 	write_lock(&seal->kvm->mmu_lock);
@@ -274,12 +304,8 @@ static void gm_replace_range(struct gm_seal *seal, struct kvm_gm_device_range *e
 	}
 	write_unlock(&seal->kvm->mmu_lock);
 
-	if (new) {
-		entry->gpa = new->gpa;
-		entry->page = new->page;
-		smp_wmb();
-		WRITE_ONCE(entry->size, (u64)new->nr_pages << PAGE_SHIFT);
-	}
+	gm_list_range(seal, nr, new);
+	devices->ranges[nr] = new;
 	if (old) {
 		synchronize_srcu(&seal->kvm->srcu);
 		gm_free_range(old);
@@ -322,14 +348,12 @@ int gm_map(struct kvm *kvm, const struct kvm_gm_map *arg)
 		return -ENOENT;
 	}
 
-	devices->ranges[i] = new;
-	gm_replace_range(seal, &((struct kvm_gm_devices *)
-			 page_address(seal->pages[devices->first].page))->ranges[i], old, new);
+	gm_replace_range(seal, i, old, new);
 	trace_kvm_gm_map(seal->id, i, arg->gpa, arg->page, arg->nr_pages);
 	return 0;
 }
 
-/* Nobody faults in the view any more, or there are no vCPUs; this may sleep. */
+/* Nobody faults in the view any more, and nothing is mapped there; this may sleep. */
 void gm_unmap_devices(struct gm_seal *seal)
 {
 	struct gm_devices *devices = seal->devices;

@@ -8,7 +8,7 @@
  * memory than the device's is emulated: a MOV of a register or an immediate, of
  * which the CPU has said what guest-physical address it missed.
  */
-#include "gm/gm.h"
+#include "gm/devices.h"
 #include "kvm_emulate.h"
 
 #define GM_MAX_INSN	15	/* bytes of the longest instruction */
@@ -53,7 +53,7 @@ int __gm_emulate(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type)
 	if (emulation_type == EMULTYPE_NO_DECODE && vcpu->mmio_read_completed)
 		return GM_CONTINUE;
 	if (emulation_type == EMULTYPE_PF && gm_decode(vcpu, gpa, emulation_type))
-		return GM_CONTINUE;
+		return gm_find_device(vcpu, gpa) ? GM_CONTINUE : 1;
 
 	return gm_violation(vcpu, vcpu->arch.gm.seal, KVM_GM_V_EMULATE,
 			    KVM_GM_NO_GATE, 0, INVALID_GPA);

@@ -277,12 +277,27 @@ void gm_vcpu_create(struct kvm_vcpu *vcpu)
 
 	for (i = 0; i < ARRAY_SIZE(v->roots); i++)
 		v->roots[i] = INVALID_PAGE;
+	v->device_gpa = INVALID_GPA;
 }
 
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	gm_put_seal(vcpu->arch.gm.seal);
 	vcpu->arch.gm.view = 0;
+}
+
+/* No vCPU runs any more. */
+void __gm_pre_destroy_vm(struct kvm *kvm)
+{
+	struct gm *gm = kvm->arch.gm;
+	u32 i;
+
+	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
+		struct gm_seal *seal = rcu_dereference_protected(gm->seals[i], true);
+
+		if (seal)
+			gm_release_aperture(seal);
+	}
 }
 
 /* All vCPUs and all second-level tables are gone. */
@@ -294,10 +309,8 @@ void __gm_destroy_vm(struct kvm *kvm)
 	for (i = 1; i <= KVM_GM_MAX_SEALS; i++) {
 		struct gm_seal *seal = rcu_dereference_protected(gm->seals[i], true);
 
-		if (!seal)
-			continue;
-		gm_unmap_devices(seal);
-		gm_put_seal(seal);
+		if (seal)
+			gm_put_seal(seal);
 	}
 	xa_destroy(&gm->pages);
 	kvfree(gm);

@@ -250,6 +250,7 @@ struct gm_seal *gm_get_sealed(struct kvm *kvm, u32 id, u32 generation);
 int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg);
 int gm_unseal_in_run(struct kvm_vcpu *vcpu, struct gm_seal *seal, u32 flags);
 int gm_unseal_id(struct kvm *kvm, u32 id);
+void gm_release_aperture(struct gm_seal *seal);
 bool gm_in_region(struct gm_seal *seal, u64 va, u32 kind);
 bool gm_in_guard(struct gm_seal *seal, u64 va);
 struct gm_page *gm_page_at(struct gm_seal *seal, u64 va);

@@ -60,6 +60,7 @@ static __always_inline bool gm_in_guest_context(struct kvm_vcpu *vcpu,
 int gm_check_extension(void);
 int gm_enable(struct kvm *kvm, const struct kvm_enable_cap *cap);
 int gm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
+void __gm_pre_destroy_vm(struct kvm *kvm);
 void __gm_destroy_vm(struct kvm *kvm);
 void __gm_vcpu_reset(struct kvm_vcpu *vcpu);
 int __gm_vcpu_update(struct kvm_vcpu *vcpu);
@@ -83,11 +84,15 @@ int __gm_hypercall(struct kvm_vcpu *vcpu);
 /* event.c */
 void __gm_event_exit(struct kvm_vcpu *vcpu);
 
-/* devices.c */
-u16 __gm_run_flags(struct kvm_vcpu *vcpu);
-
 /* emulate.c */
 int __gm_emulate(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type);
+
+/* While userspace's memory is still watched. */
+static inline void gm_pre_destroy_vm(struct kvm *kvm)
+{
+	if (gm_enabled(kvm))
+		__gm_pre_destroy_vm(kvm);
+}
 
 static inline void gm_destroy_vm(struct kvm *kvm)
 {
@@ -143,10 +148,28 @@ static inline void gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		__gm_vcpu_load(vcpu, cpu);
 }
 
-/* Userspace learns whose access it is that it is to emulate, and of what device's. */
+/*
+ * KVM emulates an access at @gpa, known from the CPU. True: it is at a page of the module's
+ * DEVICES region, and so userspace's and nobody else's, at the address that @gpa becomes.
+ */
+static inline bool gm_device_access(struct kvm_vcpu *vcpu, gpa_t *gpa)
+{
+	if (!gm_inside(vcpu) || vcpu->arch.gm.device_gpa == INVALID_GPA)
+		return false;
+
+	*gpa = vcpu->arch.gm.device_gpa;
+	return true;
+}
+
+/* Userspace learns whose access it is that it is to emulate, and by which way. */
 static inline u16 gm_run_flags(struct kvm_vcpu *vcpu)
 {
-	return gm_inside(vcpu) ? __gm_run_flags(vcpu) : 0;
+	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
+
+	if (!gm_inside(vcpu))
+		return 0;
+	return v->view << KVM_GM_RUN_VIEW_SHIFT |
+	       (vcpu->mmio_needed && v->device_gpa != INVALID_GPA ? KVM_GM_RUN_DEVICES : 0);
 }
 
 /*

@@ -357,6 +357,13 @@ static void gm_zap_aperture(struct gm_seal *seal)
 			  seal->aperture + GM_APERTURE_GFNS);
 }
 
+/* For good: nobody faults there any more. */
+void gm_release_aperture(struct gm_seal *seal)
+{
+	gm_zap_aperture(seal);
+	gm_unmap_devices(seal);
+}
+
 /* Take the first @n frames back from the seal. */
 static void gm_remove_pages(struct gm *gm, struct gm_seal *seal, u32 n)
 {
@@ -544,8 +551,7 @@ static int gm_unseal_locked(struct gm_seal *seal, u32 flags)
 	 */
 	synchronize_srcu(&kvm->srcu);
 	synchronize_rcu();
-	gm_zap_aperture(seal);
-	gm_unmap_devices(seal);
+	gm_release_aperture(seal);
 
 	--kvm->stat.gm_seals;
 	trace_kvm_gm_unseal(seal->id, seal->name, seal->nr_pages, seal->nr_gates);

@@ -134,7 +134,7 @@ int __gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	if (gm_lookup(vcpu, gpa_to_gfn(gpa), &page, &sealed) & need) {
 		/* The emulator would take it for what the instruction accesses. */
 		if (inside && (error_code & PFERR_GUEST_PAGE_MASK) && !page &&
-		    !gm_may_hold_table(vcpu, gpa_to_gfn(gpa)))
+		    (sealed || !gm_may_hold_table(vcpu, gpa_to_gfn(gpa))))
 			return gm_violation(vcpu, inside, KVM_GM_V_EMULATE, KVM_GM_NO_GATE,
 					    0, INVALID_GPA);
 		return GM_CONTINUE;
