@@ -21,12 +21,12 @@ struct GmTestKey {
 
 static const char section_names[] =
     "\0.text\0.gm.gates\0.data\0.gm.stacks\0.gm.manifest\0.gm.hostinfo"
-    "\0.shstrtab";
+    "\0.gm.devices\0.shstrtab";
 
 static const char strings[] =
     "\0.text\0.gm.gates\0.data\0.gm.stacks\0.bss\0_printk\0jiffies"
     "\0init\0exit\0xmit\0in_return\0resume\0out_return\0indirect"
-    "\0.gm.hostinfo";
+    "\0.gm.hostinfo\0.gm.devices";
 
 static uint32_t find_string(const char *table, size_t size, const char *s)
 {
@@ -64,6 +64,8 @@ static void fill_manifest(GmTestImage *t)
         { GM_ANCHOR_REGION, str(".gm.stacks"),
           GM_TEST_STACKS * GM_TEST_STACK_PAGES * GM_TEST_PAGE },
         { GM_ANCHOR_REGION, str(".gm.hostinfo"), GM_TEST_PAGE },
+        { GM_ANCHOR_REGION, str(".gm.devices"),
+          GM_TEST_DEVICE_PAGES * GM_TEST_PAGE },
         { GM_ANCHOR_SHARED, str(".bss"),       0x80 },
         { GM_ANCHOR_EXTERN, str("_printk"),    0 },
         { GM_ANCHOR_EXTERN, str("jiffies"),    0 },
@@ -78,6 +80,8 @@ static void fill_manifest(GmTestImage *t)
         { KVM_GM_REGION_STACK, GM_TEST_A_STACKS, 0,
           GM_TEST_STACKS * GM_TEST_STACK_PAGES * GM_TEST_PAGE, 0 },
         { KVM_GM_REGION_HOSTINFO, GM_TEST_A_HOSTINFO, 0, GM_TEST_PAGE, 0 },
+        { KVM_GM_REGION_DEVICES, GM_TEST_A_DEVICES, 0,
+          GM_TEST_DEVICE_PAGES * GM_TEST_PAGE, 0 },
     };
     const struct gm_reloc relocs[] = {
         { 0, 0x10, GM_RELOC_PC32, GM_TEST_A_DATA,    0x20 - 4 },
@@ -202,6 +206,8 @@ void gm_test_image_init(GmTestImage *t)
                 t->m->size),
         section(".gm.hostinfo", SHT_NOBITS, SHF_ALLOC, GM_TEST_MANIFEST,
                 GM_TEST_PAGE),
+        section(".gm.devices", SHT_NOBITS, SHF_ALLOC | SHF_WRITE,
+                GM_TEST_MANIFEST, GM_TEST_DEVICE_PAGES * GM_TEST_PAGE),
         section(".shstrtab", SHT_STRTAB, 0, names, sizeof(section_names)),
     };
     const Elf64_Ehdr ehdr = {
@@ -240,6 +246,7 @@ void gm_test_image_values(uint64_t *values)
     values[GM_TEST_A_DATA] = GM_TEST_MODULE + 0x4000;
     values[GM_TEST_A_STACKS] = GM_TEST_MODULE + 0x10000;
     values[GM_TEST_A_HOSTINFO] = GM_TEST_MODULE + 0x20000;
+    values[GM_TEST_A_DEVICES] = GM_TEST_MODULE + 0x30000;
     values[GM_TEST_A_SHARED] = GM_TEST_MODULE + 0x3f80;
     values[GM_TEST_A_PRINTK] = 0xffffffff81001000ULL;
     values[GM_TEST_A_JIFFIES] = 0xffffffff82005000ULL;

@@ -17,14 +17,16 @@
 #define GM_TEST_MANIFEST        0x4000
 #define GM_TEST_STACKS          4
 #define GM_TEST_STACK_PAGES     2
+#define GM_TEST_DEVICE_PAGES    72      /* the table, and as many but one */
 #define GM_TEST_NAME            "gmtest"
 
-enum {                          /* anchors, the first five of regions, too */
+enum {                          /* anchors, the first six of regions, too */
     GM_TEST_A_TEXT,
     GM_TEST_A_GATES,
     GM_TEST_A_DATA,
     GM_TEST_A_STACKS,
     GM_TEST_A_HOSTINFO,
+    GM_TEST_A_DEVICES,
     GM_TEST_A_SHARED,
     GM_TEST_A_PRINTK,
     GM_TEST_A_JIFFIES,

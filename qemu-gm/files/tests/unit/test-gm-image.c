@@ -40,7 +40,7 @@ static void test_good(void)
     g_assert(gm_elf_check(t.data, t.size, &error_abort));
     image = gm_test_image_parse(&t, &error_abort);
     g_assert_cmpstr(image->manifest->name, ==, GM_TEST_NAME);
-    g_assert_cmpuint(image->nr_pages, ==, 12);
+    g_assert_cmpuint(image->nr_pages, ==, 12 + GM_TEST_DEVICE_PAGES);
     g_assert_cmpuint(strlen(image->id), ==, 64);
     g_assert(g_str_has_prefix(image->id, "5a5a5a5a"));
     g_assert_cmpstr(gm_image_region_name(image, 1), ==, ".gm.gates");
@@ -125,16 +125,16 @@ static void test_tables(void)
 static void test_anchors(void)
 {
     BAD(t.anchors[0].kind = 0, "anchor 0: unknown kind");
-    BAD(t.anchors[5].kind = 5, "anchor 5: unknown kind");
-    BAD(t.anchors[5].name = t.m->strings.count, "anchor 5: name outside");
-    BAD(t.anchors[6].size = 8, "a symbol has no size");
-    BAD(t.anchors[5].size = 1ULL << 31, "too many");
+    BAD(t.anchors[6].kind = 5, "anchor 6: unknown kind");
+    BAD(t.anchors[6].name = t.m->strings.count, "anchor 6: name outside");
+    BAD(t.anchors[7].size = 8, "a symbol has no size");
+    BAD(t.anchors[6].size = 1ULL << 31, "too many");
 }
 
 static void test_regions(void)
 {
     BAD(t.regions[0].kind = 0, "region 0: unknown kind");
-    BAD(t.regions[0].kind = 7, "region 0: unknown kind");
+    BAD(t.regions[0].kind = 8, "region 0: unknown kind");
     BAD(t.regions[0].anchor = GM_TEST_NR_ANCHORS, "does not match");
     BAD(t.regions[0].anchor = GM_TEST_A_SHARED, "does not match");
     BAD(t.regions[0].anchor = GM_TEST_A_STACKS, "does not match");
@@ -149,7 +149,7 @@ static void test_regions(void)
     BAD(t.regions[0].file_size = 0, "needs contents");
     BAD(t.regions[3].file_size = t.regions[3].size = t.anchors[3].size =
         GM_TEST_PAGE, "must not have contents");
-    BAD(t.anchors[5].kind = GM_ANCHOR_REGION, "5 regions, but 6 anchors");
+    BAD(t.anchors[6].kind = GM_ANCHOR_REGION, "6 regions, but 7 anchors");
     BAD(t.regions[0].kind = KVM_GM_REGION_RODATA, "no text");
     BAD(t.regions[1].kind = KVM_GM_REGION_RODATA, "no gates");
     BAD(t.m->nr_stacks = 3, "do not make up");
@@ -186,6 +186,40 @@ static void test_hostinfo(void)
     BAD((r = &t.regions[GM_TEST_A_HOSTINFO],
          r->file_size = r->size, r->file_offset = GM_TEST_DATA),
         "region 4 (.gm.hostinfo): kind 6 must not have contents");
+}
+
+static void test_devices(void)
+{
+    struct gm_region *r;
+
+    BAD((t.privileges[GM_TEST_P_MMIO] =
+         (struct gm_privilege) { KVM_GM_PRIV_PIO, 0, 0x10, 0x10 }),
+        "72 pages for devices, but the privilege mmio is not requested");
+    BAD((r = &t.regions[GM_TEST_A_DEVICES],
+         r->size = t.anchors[GM_TEST_A_DEVICES].size = GM_TEST_PAGE),
+        "1 pages for devices in 1 regions, there may be one, of two pages");
+    BAD((r = &t.regions[GM_TEST_A_DATA], r->kind = KVM_GM_REGION_DEVICES,
+         r->file_size = r->file_offset = 0, t.m->relocs.count = 4),
+        "73 pages for devices in 2 regions, there may be one");
+    BAD((r = &t.regions[GM_TEST_A_DEVICES],
+         r->size = t.anchors[GM_TEST_A_DEVICES].size = GM_TEST_PAGE,
+         r->file_size = r->size, r->file_offset = GM_TEST_DATA),
+        "region 5 (.gm.devices): kind 7 must not have contents");
+    BAD((t.relocs[6].region = 5, t.relocs[6].offset = GM_TEST_PAGE),
+        "outside the contents");
+}
+
+/* An image need not have pages for what it asks for. */
+static void test_no_devices(void)
+{
+    g_auto(GmTestImage) t = { 0 };
+    g_autoptr(GmImage) image = NULL;
+
+    gm_test_image_init(&t);
+    t.anchors[GM_TEST_A_DEVICES].kind = GM_ANCHOR_SHARED;
+    t.m->regions.count--;
+    image = gm_test_image_parse(&t, &error_abort);
+    g_assert_cmpuint(image->nr_pages, ==, 12);
 }
 
 /* A request that can be granted, in place of another. */
@@ -264,7 +298,7 @@ static void test_relocs(void)
 {
     BAD(t.relocs[0].type = 0, "relocation 0: unknown type");
     BAD(t.relocs[0].type = 6, "relocation 0: unknown type");
-    BAD(t.relocs[6].region = 5, "outside the contents");
+    BAD(t.relocs[6].region = 6, "outside the contents");
     BAD((t.relocs[6].region = 4, t.relocs[6].offset = 0),
         "outside the contents");
     BAD(t.relocs[6].region = 3, "outside the contents");
@@ -285,7 +319,7 @@ static void test_gates(void)
     BAD(t.gates[0].kind = 0, "gate 0: unknown kind");
     BAD(t.gates[0].kind = 7, "gate 0: unknown kind");
     BAD(t.gates[0].name = t.m->strings.count, "name outside");
-    BAD(t.gates[0].region = 5, "may not lie in region 5");
+    BAD(t.gates[0].region = 6, "may not lie in region 6");
     BAD(t.gates[0].region = 1, "may not lie in region 1");
     BAD(t.gates[7].region = 0, "may not lie in region 0");
     BAD(t.gates[7].offset = 0xffe, "may not lie in region 1");
@@ -463,6 +497,8 @@ int main(int argc, char **argv)
     g_test_add_func("/gm/image/anchors", test_anchors);
     g_test_add_func("/gm/image/regions", test_regions);
     g_test_add_func("/gm/image/hostinfo", test_hostinfo);
+    g_test_add_func("/gm/image/devices", test_devices);
+    g_test_add_func("/gm/image/no-devices", test_no_devices);
     g_test_add_func("/gm/image/privileges", test_privileges);
     g_test_add_func("/gm/image/relocs", test_relocs);
     g_test_add_func("/gm/image/gates", test_gates);

@@ -73,7 +73,7 @@ static void test_seal_good(void)
     seal_init(&s);
     plan = seal_plan(&s, &ret, &error_abort);
     g_assert_cmpint(ret, ==, 0);
-    g_assert_cmpuint(plan->nr_pages, ==, 12);
+    g_assert_cmpuint(plan->nr_pages, ==, 12 + GM_TEST_DEVICE_PAGES);
     g_assert_cmpuint(plan->seal.nr_regions, ==, GM_TEST_NR_REGIONS);
     g_assert_cmpuint(plan->seal.trampoline, ==, MODULE + 0x1030);
     g_assert_cmpuint(plan->seal.ret, ==, MODULE + 0x1050);
@@ -85,6 +85,11 @@ static void test_seal_good(void)
     g_assert_cmpuint(plan->regions[4].content, ==, 0);
     g_assert_cmpuint(*(uint64_t *)(uintptr_t)plan->regions[4].gpas, ==,
                      (MODULE + 0x20000) & 0xffffff000ULL);
+    g_assert_cmpuint(plan->regions[5].kind, ==, KVM_GM_REGION_DEVICES);
+    g_assert_cmpuint(plan->regions[5].nr_pages, ==, GM_TEST_DEVICE_PAGES);
+    g_assert_cmpuint(plan->regions[5].content, ==, 0);
+    g_assert_cmpuint(((uint64_t *)(uintptr_t)plan->regions[5].gpas)[1], ==,
+                     (MODULE + 0x31000) & 0xffffff000ULL);
     g_assert_cmpuint(((uint64_t *)(uintptr_t)plan->regions[3].gpas)[7], ==,
                      (MODULE + 0x17000) & 0xffffff000ULL);
 
@@ -261,6 +266,7 @@ static void test_seal_others(void)
               s.values[GM_TEST_A_DATA] += 0x100000,
               s.values[GM_TEST_A_STACKS] += 0x100000,
               s.values[GM_TEST_A_HOSTINFO] += 0x100000,
+              s.values[GM_TEST_A_DEVICES] += 0x100000,
               s.values[GM_TEST_A_SHARED] = MODULE), EINVAL,
              "overlaps sealed pages");
     BAD_SEAL((g_ptr_array_add(s.others, other),
@@ -269,6 +275,7 @@ static void test_seal_others(void)
               s.values[GM_TEST_A_DATA] -= 1ULL << 36,
               s.values[GM_TEST_A_STACKS] -= 1ULL << 36,
               s.values[GM_TEST_A_HOSTINFO] -= 1ULL << 36,
+              s.values[GM_TEST_A_DEVICES] -= 1ULL << 36,
               s.values[GM_TEST_A_SHARED] -= 1ULL << 36,
               s.t.m->relocs.count = 0), EFAULT, "shares memory");
     seal_cleanup(&first);

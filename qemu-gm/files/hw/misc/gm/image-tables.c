@@ -192,7 +192,8 @@ static bool gm_image_requests(const GmImage *image, uint32_t kind)
 /* The image has no say in what is there. */
 static bool gm_region_is_blank(uint32_t kind)
 {
-    return kind == KVM_GM_REGION_STACK || kind == KVM_GM_REGION_HOSTINFO;
+    return kind == KVM_GM_REGION_STACK || kind == KVM_GM_REGION_HOSTINFO ||
+           kind == KVM_GM_REGION_DEVICES;
 }
 
 static bool gm_check_region(GmImage *image, uint32_t i, size_t body_size,
@@ -200,7 +201,7 @@ static bool gm_check_region(GmImage *image, uint32_t i, size_t body_size,
 {
     const struct gm_region *r = &image->regions[i];
 
-    if (r->kind < KVM_GM_REGION_GATES || r->kind > KVM_GM_REGION_HOSTINFO) {
+    if (r->kind < KVM_GM_REGION_GATES || r->kind > KVM_GM_REGION_DEVICES) {
         error_setg(errp, "manifest: region %u: unknown kind %u", i, r->kind);
         return false;
     }
@@ -239,13 +240,68 @@ static bool gm_check_region(GmImage *image, uint32_t i, size_t body_size,
     return true;
 }
 
+/* What there is of each kind. */
+typedef struct GmRegionSums {
+    uint64_t pages[KVM_GM_REGION_DEVICES + 1];
+    uint32_t count[KVM_GM_REGION_DEVICES + 1];
+} GmRegionSums;
+
+static bool gm_check_stacks(const struct gm_manifest *m,
+                            const GmRegionSums *sums, Error **errp)
+{
+    uint64_t stack_pages = (uint64_t)m->stack_pages * m->nr_stacks;
+
+    if (!stack_pages || sums->pages[KVM_GM_REGION_STACK] != stack_pages ||
+        sums->count[KVM_GM_REGION_STACK] != 1) {
+        error_setg(errp, "manifest: %u stacks of %u pages do not make up the "
+                   "%" PRIu64 " pages of stack in %u regions", m->nr_stacks,
+                   m->stack_pages, sums->pages[KVM_GM_REGION_STACK],
+                   sums->count[KVM_GM_REGION_STACK]);
+        return false;
+    }
+    if (m->stack_pages <= GM_STACK_GUARD ||
+        m->stack_pages > GM_MAX_STACK_PAGES) {
+        error_setg(errp, "manifest: stacks of %u pages, %u to %u are "
+                   "supported", m->stack_pages, GM_STACK_GUARD + 1,
+                   GM_MAX_STACK_PAGES);
+        return false;
+    }
+    return true;
+}
+
+/* Regions that are for what the image asks for. */
+static bool gm_check_privileged(const GmImage *image, const GmRegionSums *sums,
+                                Error **errp)
+{
+    bool hostinfo = gm_image_requests(image, KVM_GM_PRIV_HOSTINFO);
+    uint32_t devices = sums->count[KVM_GM_REGION_DEVICES];
+
+    if (sums->pages[KVM_GM_REGION_HOSTINFO] != hostinfo) {
+        error_setg(errp, "manifest: %" PRIu64 " pages for the host's "
+                   "information, but the privilege hostinfo is %srequested",
+                   sums->pages[KVM_GM_REGION_HOSTINFO], hostinfo ? "" : "not ");
+        return false;
+    }
+    if (devices > 1 || (devices && sums->pages[KVM_GM_REGION_DEVICES] < 2)) {
+        error_setg(errp, "manifest: %" PRIu64 " pages for devices in %u "
+                   "regions, there may be one, of two pages at least",
+                   sums->pages[KVM_GM_REGION_DEVICES], devices);
+        return false;
+    }
+    if (devices && !gm_image_requests(image, KVM_GM_PRIV_MMIO)) {
+        error_setg(errp, "manifest: %" PRIu64 " pages for devices, but the "
+                   "privilege mmio is not requested",
+                   sums->pages[KVM_GM_REGION_DEVICES]);
+        return false;
+    }
+    return true;
+}
+
 static bool gm_check_regions(GmImage *image, size_t body_size, Error **errp)
 {
     const struct gm_manifest *m = image->manifest;
-    uint64_t stack_pages = (uint64_t)m->stack_pages * m->nr_stacks;
-    uint64_t pages[KVM_GM_REGION_HOSTINFO + 1] = { 0 };
-    bool hostinfo = gm_image_requests(image, KVM_GM_PRIV_HOSTINFO);
-    uint32_t i, nr_anchors = 0, nr_stack_regions = 0;
+    GmRegionSums sums = { 0 };
+    uint32_t i, nr_anchors = 0;
     g_autofree bool *used = g_new0(bool, m->anchors.count + 1);
 
     for (i = 0; i < m->anchors.count; i++) {
@@ -264,41 +320,21 @@ static bool gm_check_regions(GmImage *image, size_t body_size, Error **errp)
             return false;
         }
         used[r->anchor] = true;
-        pages[r->kind] += r->size / GM_PAGE_SIZE;
-        nr_stack_regions += r->kind == KVM_GM_REGION_STACK;
+        sums.pages[r->kind] += r->size / GM_PAGE_SIZE;
+        sums.count[r->kind]++;
     }
     if (nr_anchors != m->regions.count) {
         error_setg(errp, "manifest: %u regions, but %u anchors of regions",
                    m->regions.count, nr_anchors);
         return false;
     }
-    if (!pages[KVM_GM_REGION_GATES] || !pages[KVM_GM_REGION_TEXT]) {
-        error_setg(errp, "manifest: no %s", pages[KVM_GM_REGION_GATES] ?
+    if (!sums.pages[KVM_GM_REGION_GATES] || !sums.pages[KVM_GM_REGION_TEXT]) {
+        error_setg(errp, "manifest: no %s", sums.pages[KVM_GM_REGION_GATES] ?
                    "text" : "gates");
         return false;
     }
-    if (!stack_pages || pages[KVM_GM_REGION_STACK] != stack_pages ||
-        nr_stack_regions != 1) {
-        error_setg(errp, "manifest: %u stacks of %u pages do not make up the "
-                   "%" PRIu64 " pages of stack in %u regions", m->nr_stacks,
-                   m->stack_pages, pages[KVM_GM_REGION_STACK],
-                   nr_stack_regions);
-        return false;
-    }
-    if (pages[KVM_GM_REGION_HOSTINFO] != hostinfo) {
-        error_setg(errp, "manifest: %" PRIu64 " pages for the host's "
-                   "information, but the privilege hostinfo is %srequested",
-                   pages[KVM_GM_REGION_HOSTINFO], hostinfo ? "" : "not ");
-        return false;
-    }
-    if (m->stack_pages <= GM_STACK_GUARD ||
-        m->stack_pages > GM_MAX_STACK_PAGES) {
-        error_setg(errp, "manifest: stacks of %u pages, %u to %u are "
-                   "supported", m->stack_pages, GM_STACK_GUARD + 1,
-                   GM_MAX_STACK_PAGES);
-        return false;
-    }
-    return true;
+    return gm_check_stacks(m, &sums, errp) &&
+           gm_check_privileged(image, &sums, errp);
 }
 
 /* Tables that are sorted by region and offset have no duplicates either. */
