@@ -34,6 +34,13 @@
 #define NIC_LEDCTL_RESET 0x00068302
 #define NIC_IOADDR      0
 
+/* Its capabilities, and a register that no capability is for. */
+#define NIC_CAP_PM      0xc8
+#define NIC_CAP_MSI     0xd0
+#define NIC_CAP_EXP     0xe0
+#define NIC_CAP_MSIX    0xa0
+#define NIC_OWN         0x44
+
 #define I8042_DATA      0x60
 #define I8042_STATUS    0x64
 #define SERIAL_SCRATCH  0x3ff
@@ -167,6 +174,27 @@ static void expect_hidden(Vm *vm, const char *grant, int reads, int writes)
     g_assert_cmpint(qdict_get_int(hidden, "reads"), ==, reads);
     g_assert_cmpint(qdict_get_int(hidden, "writes"), ==, writes);
     qobject_unref(m);
+}
+
+static int config_refused(Vm *vm)
+{
+    QDict *m = module(vm, 0);
+    QDict *hidden = qobject_to(QDict, qlist_peek(qdict_get_qlist(m, "hidden")));
+    int refused = qdict_get_int(hidden, "config-writes");
+
+    g_assert(!qdict_haskey(hidden, "bars"));
+    qobject_unref(m);
+    return refused;
+}
+
+static void expect_hmp(Vm *vm, const char *command, const char *text)
+{
+    g_autofree char *out = qtest_hmp(vm->qts, "%s", command);
+
+    if (!strstr(out, text)) {
+        g_test_message("got \"%s\", expected \"%s\"", out, text);
+        g_test_fail();
+    }
 }
 
 /* --- the device ----------------------------------------------------------- */
@@ -327,16 +355,6 @@ static void test_no_device(void)
     qtest_quit(qts);
 }
 
-static void expect_hmp(Vm *vm, const char *command, const char *text)
-{
-    g_autofree char *out = qtest_hmp(vm->qts, "%s", command);
-
-    if (!strstr(out, text)) {
-        g_test_message("got \"%s\", expected \"%s\"", out, text);
-        g_test_fail();
-    }
-}
-
 static void test_hmp(void)
 {
     Vm vm = vm_start("");
@@ -476,6 +494,83 @@ static void test_mmio(void)
     expect_hidden(&vm, "mmio=nic0", 1, 0);
     OK(&vm, UNREGISTER(GM_TEST_NAME));
     g_assert_cmphex(qpci_io_readl(vm.nic, regs, NIC_STATUS), ==, status);
+    vm_stop(&vm);
+}
+
+/* A register of two bytes, and what becomes of it; all but @kept is free. */
+static void config_try(Vm *vm, unsigned addr, uint16_t value, uint16_t kept)
+{
+    uint16_t old = qpci_config_readw(vm->nic, addr);
+    uint16_t want = (old & kept) | (value & ~kept);
+    int refused = config_refused(vm) + (want != value);
+
+    qpci_config_writew(vm->nic, addr, value);
+    g_assert_cmphex(qpci_config_readw(vm->nic, addr), ==, want);
+    g_assert_cmpint(config_refused(vm), ==, refused);
+    qpci_config_writew(vm->nic, addr, old);
+    g_assert_cmphex(qpci_config_readw(vm->nic, addr), ==, old);
+    g_assert_cmpint(config_refused(vm), ==, refused);
+}
+
+/*
+ * Not sealed: what the guest's firmware and kernel do for any device is free,
+ * what a device has of its own is not. The unit tests have the rest.
+ */
+static void test_mmio_config(void)
+{
+    Vm vm = vm_start("");
+    uint32_t bar0 = qpci_config_readl(vm.nic, PCI_BASE_ADDRESS_0);
+    uint32_t id = qpci_config_readl(vm.nic, PCI_VENDOR_ID);
+
+    qpci_config_writew(vm.nic, NIC_OWN, 0x1234);
+    OK(&vm, REGISTER(image));
+    OK(&vm, GRANT(GM_TEST_NAME, "mmio=nic0"));
+    g_assert_cmphex(qpci_config_readb(vm.nic, NIC_CAP_PM), ==, PCI_CAP_ID_PM);
+    g_assert_cmphex(qpci_config_readb(vm.nic, NIC_CAP_MSI), ==, PCI_CAP_ID_MSI);
+    g_assert_cmphex(qpci_config_readb(vm.nic, NIC_CAP_EXP), ==, PCI_CAP_ID_EXP);
+    g_assert_cmphex(qpci_config_readb(vm.nic, NIC_CAP_MSIX), ==,
+                    PCI_CAP_ID_MSIX);
+
+    config_try(&vm, PCI_COMMAND, 0, 0);
+    config_try(&vm, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+               PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE, 0);
+    config_try(&vm, PCI_CACHE_LINE_SIZE, 0x0010, 0xff00);
+    config_try(&vm, PCI_INTERRUPT_LINE,
+               qpci_config_readw(vm.nic, PCI_INTERRUPT_LINE) ^ 0xff, 0);
+    config_try(&vm, NIC_CAP_PM + PCI_PM_CTRL, 3, 0);
+    config_try(&vm, NIC_CAP_MSI + PCI_MSI_ADDRESS_LO, 0x1000, 0);
+    config_try(&vm, NIC_CAP_MSIX + PCI_MSIX_FLAGS,
+               qpci_config_readw(vm.nic, NIC_CAP_MSIX + PCI_MSIX_FLAGS) |
+               PCI_MSIX_FLAGS_MASKALL, 0);
+
+    config_try(&vm, NIC_OWN, 0x4321, 0xffff);
+    config_try(&vm, PCI_SUBSYSTEM_ID, 0x4321, 0xffff);
+
+    /* A part of it. */
+    qpci_config_writel(vm.nic, PCI_VENDOR_ID, 0);
+    g_assert_cmphex(qpci_config_readl(vm.nic, PCI_VENDOR_ID), ==, id);
+    g_assert_cmpint(config_refused(&vm), ==, 3);
+    qpci_config_writel(vm.nic, NIC_CAP_PM + PCI_PM_CTRL, 0x55000000);
+    g_assert_cmpint(config_refused(&vm), ==, 4);
+    expect_hmp(&vm, "info gm",
+               "refused:    mmio=nic0: guest's writes to configuration space 4");
+
+    /* As any BAR is sized and placed. */
+    qpci_config_writel(vm.nic, PCI_BASE_ADDRESS_0, UINT32_MAX);
+    g_assert_cmphex(qpci_config_readl(vm.nic, PCI_BASE_ADDRESS_0), ==,
+                    UINT32_MAX - 128 * KiB + 1);
+    qpci_config_writel(vm.nic, PCI_BASE_ADDRESS_0, bar0);
+    qpci_config_writel(vm.nic, PCI_ROM_ADDRESS, 0);
+    g_assert_cmpint(config_refused(&vm), ==, 4);
+
+    /* This device has nothing there that can be written, but it is free. */
+    qpci_config_writew(vm.nic, NIC_CAP_EXP + PCI_EXP_DEVCTL,
+                       PCI_EXP_DEVCTL_BCR_FLR);
+    g_assert_cmpint(config_refused(&vm), ==, 4);
+
+    OK(&vm, UNREGISTER(GM_TEST_NAME));
+    qpci_config_writew(vm.nic, NIC_OWN, 0x4321);
+    g_assert_cmphex(qpci_config_readw(vm.nic, NIC_OWN), ==, 0x4321);
     vm_stop(&vm);
 }
 
@@ -632,6 +727,7 @@ int main(int argc, char **argv)
     qtest_add_func("/gm/object", test_object);
     qtest_add_func("/gm/object-at-start", test_object_at_start);
     qtest_add_func("/gm/mmio/hidden", test_mmio);
+    qtest_add_func("/gm/mmio/config", test_mmio_config);
     qtest_add_func("/gm/mmio/refused", test_mmio_refused);
     qtest_add_func("/gm/mmio/unplug", test_mmio_unplug);
     qtest_add_func("/gm/pio/hidden", test_pio);

@@ -103,6 +103,7 @@ static void gm_unsealed(GmEntry *entry, GmUnsealReason reason)
     }
     memset(&entry->query, 0, sizeof(entry->query));
     gm_privilege_unsealed(entry);
+    g_clear_pointer(&entry->devices, gm_devices_free);
     g_clear_pointer(&entry->plan, gm_seal_plan_free);
     entry->state = entry->quarantined ? GM_MODULE_STATE_QUARANTINED :
                                         GM_MODULE_STATE_UNSEALED;
@@ -333,10 +334,12 @@ static int gm_seal(GmState *s, CPUState *cpu, uint64_t va, Error **errp)
     }
     gm_seal_plan_trim(plan);
     entry->plan = g_steal_pointer(&plan);
+    entry->devices = gm_devices_new(entry->plan, gm_kvm_map);
     if (!gm_privilege_sealed(entry, errp)) {
         /* The vCPU is at the init gate still: nobody has been inside. */
         error_prepend(errp, "module '%s': ", gm_entry_name(entry));
         gm_kvm_unseal(entry->plan->seal.id);
+        g_clear_pointer(&entry->devices, gm_devices_free);
         g_clear_pointer(&entry->plan, gm_seal_plan_free);
         return -EPERM;
     }

@@ -188,6 +188,34 @@ static void hmp_print_violations(Monitor *mon, GmViolationCountList *counts)
     }
 }
 
+/* Which registers the module finds where. */
+static void hmp_print_bars(Monitor *mon, const GmHidden *h)
+{
+    const char *sep = "";
+    GmBarInfoList *b;
+
+    monitor_printf(mon, "  reached:    %s:", h->grant);
+    for (b = h->bars; b; b = b->next) {
+        const GmBarInfo *bar = b->value;
+
+        monitor_printf(mon, "%s BAR %" PRId64 " ", sep, bar->bar);
+        switch (bar->access) {
+        case GM_BAR_ACCESS_OWN_PAGES:
+            monitor_printf(mon, "in %u own pages, %u without exits", bar->pages,
+                           bar->direct_pages);
+            break;
+        case GM_BAR_ACCESS_GUEST_PAGES:
+            monitor_printf(mon, "where the guest maps it");
+            break;
+        default:
+            monitor_printf(mon, "by ports");
+            break;
+        }
+        sep = ";";
+    }
+    monitor_printf(mon, "\n");
+}
+
 static void hmp_print_module(Monitor *mon, const GmModule *m)
 {
     const GmCrossings *c = m->crossings;
@@ -220,6 +248,14 @@ static void hmp_print_module(Monitor *mon, const GmModule *m)
         monitor_printf(mon, "  hidden:     %s: guest's reads %" PRIu64
                        ", writes %" PRIu64 "\n", h->value->grant,
                        h->value->reads, h->value->writes);
+        if (h->value->config_writes) {
+            monitor_printf(mon, "  refused:    %s: guest's writes to "
+                           "configuration space %" PRIu64 "\n",
+                           h->value->grant, h->value->config_writes);
+        }
+        if (h->value->has_bars) {
+            hmp_print_bars(mon, h->value);
+        }
     }
     if (m->has_symbols) {
         monitor_printf(mon, "  crossings by gate:\n");

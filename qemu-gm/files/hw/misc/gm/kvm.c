@@ -79,6 +79,11 @@ int gm_kvm_revoke(struct kvm_gm_grant *grant)
     return kvm_vm_ioctl(kvm_state, KVM_GM_REVOKE, grant);
 }
 
+int gm_kvm_map(struct kvm_gm_map *map)
+{
+    return kvm_vm_ioctl(kvm_state, KVM_GM_MAP, map);
+}
+
 bool gm_kvm_has_pic_and_pit(void)
 {
     return kvm_pic_in_kernel();
@@ -104,8 +109,10 @@ static uint32_t gm_run_view(const struct kvm_run *run)
 bool gm_handle_mmio(struct kvm_run *run, MemTxAttrs attrs)
 {
     uint32_t view = gm_run_view(run);
+    GmAccess access = run->flags & KVM_GM_RUN_DEVICES ? GM_ACCESS_OWN_PAGES
+                                                      : GM_ACCESS_MEMORY;
 
-    return view && gm_privilege_access(view, false, run->mmio.phys_addr, attrs,
+    return view && gm_privilege_access(view, access, run->mmio.phys_addr, attrs,
                                        run->mmio.data, run->mmio.len, 1,
                                        run->mmio.is_write);
 }
@@ -114,7 +121,8 @@ bool gm_handle_io(struct kvm_run *run, MemTxAttrs attrs)
 {
     uint32_t view = gm_run_view(run);
 
-    return view && gm_privilege_access(view, true, run->io.port, attrs,
+    return view && gm_privilege_access(view, GM_ACCESS_PORTS, run->io.port,
+                                       attrs,
                                        (uint8_t *)run + run->io.data_offset,
                                        run->io.size, run->io.count,
                                        run->io.direction == KVM_EXIT_IO_OUT);

@@ -20,6 +20,7 @@ int gm_kvm_query(struct kvm_gm_query *query);
 int gm_kvm_counts(struct kvm_gm_counts *counts);
 int gm_kvm_grant(struct kvm_gm_grant *grant);
 int gm_kvm_revoke(struct kvm_gm_grant *grant);
+int gm_kvm_map(struct kvm_gm_map *map);
 
 /* Do KVM's own models of PIC and PIT answer in place of QEMU's? */
 bool gm_kvm_has_pic_and_pit(void);

@@ -21,6 +21,7 @@ void gm_entry_free(void *opaque)
 
     if (entry) {
         gm_image_free(entry->image);
+        gm_devices_free(entry->devices);
         gm_seal_plan_free(entry->plan);
         g_clear_pointer(&entry->grants, g_ptr_array_unref);
         g_free(entry->file);

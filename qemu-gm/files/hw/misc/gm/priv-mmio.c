@@ -7,11 +7,15 @@
  * whatever view, KVM itself, vhost, DMA of another device. Accesses of the
  * module have an address space each that holds the BAR and nothing else.
  *
+ * The module reaches memory BARs in pages of its own, if it has some and there is
+ * room (priv-mmio-pages.c). Otherwise it does so where the guest has mapped them: then
+ * the guest can turn other accesses of it into accesses to the device, and the
+ * other way round.
+ *
  * What stays the guest's is how the device fits into the machine: configuration
- * space, and the MSI-X tables, for its PCI core. A BAR that is mapped while the
- * module is sealed stays where it is: writes that would move it or turn it off
- * have no effect. To reset the device, to put it to sleep, or to cut off the
- * bus that it is on, is denial of service, which the guest can do anyway.
+ * space, within limits (priv-mmio-config.c), and the MSI-X tables, for its PCI core.
+ * To reset the bus that it is on, to put that to sleep, or to cut it off, is denial of
+ * service, which the guest can do anyway.
  *
  * The device is reset when it is granted and again before the guest sees it, so
  * that neither finds what the other has programmed. Its BARs stay mapped.
@@ -21,7 +25,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "qemu/range.h"
+#include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
@@ -31,37 +35,14 @@
 #include "hw/pci/pci_device.h"
 #include "hw/sysbus.h"
 #include "hw/misc/gm/guarded_modules.h"
-#include "privilege.h"
-
-#define TYPE_GM_PRIVILEGE_MMIO GM_PRIVILEGE_TYPE("mmio")
-OBJECT_DECLARE_SIMPLE_TYPE(GmMmio, GM_PRIVILEGE_MMIO)
+#include "priv-mmio.h"
 
 #define GM_ANY_PCI_ID UINT32_MAX
-
-typedef struct GmBar {
-    MemoryRegion *real;
-    AddressSpace *as;           /* of the module's accesses: */
-    MemoryRegion root;          /* with an alias for the real one, at zero */
-    MemoryRegion alias;
-    MemoryRegion hidden;        /* in place of the real one, with: */
-    MemoryRegion msix_table;
-    MemoryRegion msix_pba;
-} GmBar;
-
-struct GmMmio {
-    GmPrivilege parent_obj;
-
-    PCIDevice *pdev;
-    GmBar bars[PCI_NUM_REGIONS];
-    PCIConfigWriteFunc *config_write;   /* the device's own */
-    Error *unplug_blocker;
-    QLIST_ENTRY(GmMmio) next;
-};
 
 /* Those that are raised. */
 static QLIST_HEAD(, GmMmio) gm_mmio_list = QLIST_HEAD_INITIALIZER(gm_mmio_list);
 
-static GmMmio *gm_mmio_of(const PCIDevice *pdev)
+GmMmio *gm_mmio_of(const PCIDevice *pdev)
 {
     GmMmio *m;
 
@@ -179,60 +160,6 @@ static char *gm_mmio_describe(const struct gm_privilege *what)
 static bool gm_mmio_overlaps(const GmPrivilege *a, const GmPrivilege *b)
 {
     return GM_PRIVILEGE_MMIO(a)->pdev == GM_PRIVILEGE_MMIO(b)->pdev;
-}
-
-/* --- what the guest writes to configuration space ------------------------- */
-
-/* The byte of configuration space that keeps a mapped BAR where it is. */
-static bool gm_mmio_is_fixed(const PCIDevice *pdev, uint32_t addr)
-{
-    int i;
-
-    for (i = 0; i < PCI_NUM_REGIONS; i++) {
-        const PCIIORegion *r = &pdev->io_regions[i];
-        int len = r->type & PCI_BASE_ADDRESS_MEM_TYPE_64 ? 8 : 4;
-
-        if (r->size && r->addr != PCI_BAR_UNMAPPED &&
-            ranges_overlap(addr, 1, pci_bar((PCIDevice *)pdev, i), len)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The bits of PCI_COMMAND that have BARs mapped now. */
-static uint8_t gm_mmio_decoding(const PCIDevice *pdev)
-{
-    uint8_t bits = 0;
-    int i;
-
-    for (i = 0; i < PCI_NUM_REGIONS; i++) {
-        const PCIIORegion *r = &pdev->io_regions[i];
-
-        if (r->size && r->addr != PCI_BAR_UNMAPPED) {
-            bits |= r->type & PCI_BASE_ADDRESS_SPACE_IO ? PCI_COMMAND_IO
-                                                        : PCI_COMMAND_MEMORY;
-        }
-    }
-    return bits;
-}
-
-static void gm_mmio_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val,
-                                 int len)
-{
-    GmMmio *m = gm_mmio_of(pdev);
-    int i;
-
-    for (i = 0; i < len && m->parent_obj.seal; i++) {
-        uint32_t mask = 0xffU << (8 * i);
-
-        if (gm_mmio_is_fixed(pdev, addr + i)) {
-            val = (val & ~mask) | (uint32_t)pdev->config[addr + i] << (8 * i);
-        } else if (addr + i == PCI_COMMAND) {
-            val |= (uint32_t)gm_mmio_decoding(pdev) << (8 * i);
-        }
-    }
-    m->config_write(pdev, addr, val, len);
 }
 
 /* --- hiding and showing --------------------------------------------------- */
@@ -357,7 +284,22 @@ static bool gm_mmio_check_hidden(PCIDevice *pdev, Error **errp)
     return !v.found;
 }
 
+/* vfio turns decoding off as well. */
+static void gm_mmio_reset(PCIDevice *pdev)
+{
+    const uint16_t decoding = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+    uint16_t before = pdev->config_read(pdev, PCI_COMMAND, 2) & decoding;
+    uint16_t after;
+
+    device_cold_reset(DEVICE(pdev));
+    after = pdev->config_read(pdev, PCI_COMMAND, 2);
+    if ((after & decoding) != before) {
+        pdev->config_write(pdev, PCI_COMMAND, (after & ~decoding) | before, 2);
+    }
+}
+
 static void gm_mmio_unrealized(DeviceListener *listener, DeviceState *dev);
+static void gm_mmio_release(GmMmio *m);
 
 static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
 {
@@ -387,7 +329,7 @@ static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
         gm_mmio_show(m);
         return false;
     }
-    device_cold_reset(DEVICE(pdev));
+    gm_mmio_reset(pdev);
 
     for (i = 0; i < PCI_NUM_REGIONS; i++) {
         GmBar *bar = &m->bars[i];
@@ -398,6 +340,7 @@ static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
 
             bar->as = g_new0(AddressSpace, 1);
             address_space_init(bar->as, &bar->root, name);
+            gm_bar_watch(bar);
         }
     }
     error_setg(&m->unplug_blocker, "device '%s' has been granted to the guarded "
@@ -406,6 +349,11 @@ static bool gm_mmio_raise(GmPrivilege *p, Error **errp)
     m->config_write = pdev->config_write;
     pdev->config_write = gm_mmio_config_write;
     QLIST_INSERT_HEAD(&gm_mmio_list, m, next);
+    if (!gm_mmio_enter_pages(m, errp)) {
+        gm_mmio_release(m);
+        gm_mmio_show(m);
+        return false;
+    }
     return true;
 }
 
@@ -421,6 +369,7 @@ static void gm_mmio_release(GmMmio *m)
     m->unplug_blocker = NULL;
     for (i = 0; i < PCI_NUM_REGIONS; i++) {
         if (m->bars[i].as) {
+            gm_bar_unwatch(&m->bars[i]);
             address_space_destroy_free(m->bars[i].as);
             m->bars[i].as = NULL;
             /* A change, or the memory core remembers the view, and its device. */
@@ -433,8 +382,11 @@ static bool gm_mmio_lower(GmPrivilege *p, Error **errp)
 {
     GmMmio *m = GM_PRIVILEGE_MMIO(p);
 
+    if (!gm_mmio_leave_pages(m, errp)) {
+        return false;
+    }
     gm_mmio_release(m);
-    device_cold_reset(DEVICE(m->pdev));
+    gm_mmio_reset(m->pdev);
     gm_mmio_show(m);
     return true;
 }
@@ -446,32 +398,89 @@ static bool gm_mmio_lower(GmPrivilege *p, Error **errp)
 static void gm_mmio_unrealized(DeviceListener *listener, DeviceState *dev)
 {
     GmMmio *m = gm_mmio_of((PCIDevice *)dev);
+    Error *err = NULL;
 
     if (m) {
+        if (!gm_mmio_leave_pages(m, &err)) {
+            /* KVM notices when what is behind them goes. */
+            error_reportf_err(err, "guarded-modules: ");
+            gm_mmio_forget_pages(m);
+        }
         gm_mmio_release(m);
         m->pdev = NULL;
         gm_privilege_lost(GM_PRIVILEGE(m), "the guest has unplugged the device");
     }
 }
 
-static AddressSpace *gm_mmio_find(GmPrivilege *p, bool io, hwaddr addr,
-                                  hwaddr len, hwaddr *offset)
+static bool gm_bar_find_mapped(const GmBar *bar, bool ports, hwaddr addr,
+                               hwaddr len, hwaddr *offset)
+{
+    const PCIIORegion *r = gm_bar_region(bar);
+
+    if (!gm_bar_is_mapped(bar) || ports != gm_bar_is_ports(bar) ||
+        addr < r->addr || addr - r->addr >= r->size ||
+        len > r->size - (addr - r->addr)) {
+        return false;
+    }
+    *offset = addr - r->addr;
+    return true;
+}
+
+static bool gm_mmio_find(GmPrivilege *p, GmAccess access, hwaddr addr,
+                         hwaddr len, AddressSpace **as, hwaddr *offset)
 {
     GmMmio *m = GM_PRIVILEGE_MMIO(p);
     int i;
 
     for (i = 0; i < PCI_NUM_REGIONS; i++) {
-        const PCIIORegion *r = &m->pdev->io_regions[i];
+        const GmBar *bar = &m->bars[i];
 
-        if (r->size && r->addr != PCI_BAR_UNMAPPED &&
-            io == !!(r->type & PCI_BASE_ADDRESS_SPACE_IO) &&
-            addr >= r->addr && addr - r->addr < r->size &&
-            len <= r->size - (addr - r->addr)) {
-            *offset = addr - r->addr;
-            return m->bars[i].as;
+        if (!bar->real) {
+            continue;
+        }
+        if (access == GM_ACCESS_OWN_PAGES) {
+            if (gm_bar_find(bar, addr, len, as, offset)) {
+                return true;
+            }
+        } else if (!gm_bar_has_pages(bar) &&
+                   gm_bar_find_mapped(bar, access == GM_ACCESS_PORTS, addr,
+                                      len, offset)) {
+            *as = bar->as;
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+static bool gm_mmio_sealed(GmPrivilege *p, Error **errp)
+{
+    return gm_mmio_enter_pages(GM_PRIVILEGE_MMIO(p), errp);
+}
+
+static void gm_mmio_unsealed(GmPrivilege *p)
+{
+    gm_mmio_forget_pages(GM_PRIVILEGE_MMIO(p));
+}
+
+static void gm_mmio_fill(GmPrivilege *p, GmHidden *info)
+{
+    GmMmio *m = GM_PRIVILEGE_MMIO(p);
+
+    info->has_config_writes = true;
+    info->config_writes = m->config_refused;
+    info->has_bars = p->seal;
+    info->bars = p->seal ? gm_mmio_bars(m) : NULL;
+}
+
+static void gm_mmio_instance_init(Object *obj)
+{
+    GmMmio *m = GM_PRIVILEGE_MMIO(obj);
+    int i;
+
+    for (i = 0; i < PCI_NUM_REGIONS; i++) {
+        m->bars[i].mmio = m;
+        m->bars[i].range = -1;
+    }
 }
 
 static void gm_mmio_class_init(ObjectClass *class, void *data)
@@ -487,12 +496,16 @@ static void gm_mmio_class_init(ObjectClass *class, void *data)
     k->describe = gm_mmio_describe;
     k->overlaps = gm_mmio_overlaps;
     k->find = gm_mmio_find;
+    k->sealed = gm_mmio_sealed;
+    k->unsealed = gm_mmio_unsealed;
+    k->fill = gm_mmio_fill;
 }
 
 static const TypeInfo gm_mmio_info = {
     .name = TYPE_GM_PRIVILEGE_MMIO,
     .parent = TYPE_GM_PRIVILEGE,
     .instance_size = sizeof(GmMmio),
+    .instance_init = gm_mmio_instance_init,
     .class_init = gm_mmio_class_init,
 };
 

@@ -197,14 +197,16 @@ static bool gm_pio_lower(GmPrivilege *p, Error **errp)
     return true;
 }
 
-static AddressSpace *gm_pio_find(GmPrivilege *p, bool io, hwaddr addr,
-                                 hwaddr len, hwaddr *offset)
+static bool gm_pio_find(GmPrivilege *p, GmAccess access, hwaddr addr,
+                        hwaddr len, AddressSpace **as, hwaddr *offset)
 {
-    if (!io || addr < p->what.first || addr + len - 1 > p->what.last) {
-        return NULL;
+    if (access != GM_ACCESS_PORTS || addr < p->what.first ||
+        addr + len - 1 > p->what.last) {
+        return false;
     }
+    *as = GM_PRIVILEGE_PIO(p)->as;
     *offset = addr - p->what.first;
-    return GM_PRIVILEGE_PIO(p)->as;
+    return true;
 }
 
 static void gm_pio_finalize(Object *obj)

@@ -203,6 +203,7 @@ static bool gm_privilege_init(GmPrivilege *p, const GmEntry *entry,
 
     p->module = g_strdup(gm_entry_name(entry));
     p->seal = entry->plan ? &entry->plan->seal : NULL;
+    p->devices = entry->devices;
     p->what.kind = k->kind;
     if (!k->init(p, value ? value + 1 : NULL, errp)) {
         return false;
@@ -449,9 +450,20 @@ bool gm_privilege_sealed(GmEntry *entry, Error **errp)
 
     for (i = 0; i < entry->grants->len; i++) {
         GmPrivilege *p = entry->grants->pdata[i];
+        GmPrivilegeClass *k = GM_PRIVILEGE_GET_CLASS(p);
+        bool ok = true;
 
         p->seal = &entry->plan->seal;
-        if (GM_PRIVILEGE_GET_CLASS(p)->per_seal && !gm_raise(p, errp)) {
+        p->devices = entry->devices;
+        if (k->per_seal) {
+            ok = gm_raise(p, errp);
+        } else if (k->sealed) {
+            ok = k->sealed(p, errp);
+            if (!ok) {
+                error_prepend(errp, "'%s': ", p->text);
+            }
+        }
+        if (!ok) {
             gm_privilege_unsealed(entry);
             return false;
         }
@@ -466,10 +478,13 @@ void gm_privilege_unsealed(GmEntry *entry)
     for (i = 0; i < entry->grants->len; i++) {
         GmPrivilege *p = entry->grants->pdata[i];
 
-        p->seal = NULL;
         if (GM_PRIVILEGE_GET_CLASS(p)->per_seal) {
             p->raised = false;
+        } else if (GM_PRIVILEGE_GET_CLASS(p)->unsealed) {
+            GM_PRIVILEGE_GET_CLASS(p)->unsealed(p);
         }
+        p->seal = NULL;
+        p->devices = NULL;
     }
 }
 
@@ -500,9 +515,9 @@ void gm_privilege_lost(GmPrivilege *p, const char *why)
 
 /* --- accesses ------------------------------------------------------------- */
 
-bool gm_privilege_access(uint32_t view, bool io, hwaddr addr, MemTxAttrs attrs,
-                         uint8_t *data, unsigned len, unsigned count,
-                         bool is_write)
+bool gm_privilege_access(uint32_t view, GmAccess access, hwaddr addr,
+                         MemTxAttrs attrs, uint8_t *data, unsigned len,
+                         unsigned count, bool is_write)
 {
     GmEntry *entry;
     unsigned i, n;
@@ -515,17 +530,14 @@ bool gm_privilege_access(uint32_t view, bool io, hwaddr addr, MemTxAttrs attrs,
         AddressSpace *as;
         hwaddr offset;
 
-        if (!p->raised || !k->find) {
-            continue;
-        }
-        as = k->find(p, io, addr, len, &offset);
-        if (!as) {
+        if (!p->raised || !k->find ||
+            !k->find(p, access, addr, len, &as, &offset)) {
             continue;
         }
         /* A device may let go of the BQL, and the grant may go meanwhile. */
         object_ref(p);
         for (n = 0; n < count; n++) {
-            if (!p->raised) {
+            if (!p->raised || !as) {
                 memset(data + n * len, 0xff, is_write ? 0 : len);
                 continue;
             }

@@ -12,9 +12,10 @@
 #ifndef HW_MISC_GM_PRIVILEGE_H
 #define HW_MISC_GM_PRIVILEGE_H
 
-#include "qapi/qapi-builtin-types.h"
+#include "qapi/qapi-types-guarded-modules.h"
 #include "qom/object.h"
 #include "exec/memory.h"
+#include "devices.h"
 #include "image.h"
 
 #define TYPE_GM_PRIVILEGE "gm-privilege"
@@ -30,11 +31,19 @@ struct GmPrivilege {
     char *text;                         /* as users write it */
     char *module;                       /* name of its module */
     const struct kvm_gm_seal *seal;     /* of its module; NULL: not sealed */
+    GmDevices *devices;                 /* the same; NULL: it has none, too */
     bool raised;
     /* What the guest tried on what this hides from it. */
     uint64_t hidden_reads;
     uint64_t hidden_writes;
 };
+
+/* How an access of a module comes. */
+typedef enum GmAccess {
+    GM_ACCESS_PORTS,
+    GM_ACCESS_MEMORY,           /* where the guest's page tables lead */
+    GM_ACCESS_OWN_PAGES,        /* in what gm_devices_map() has put there */
+} GmAccess;
 
 /*
  * The contract. Between raise() and lower() the module has the privilege, and
@@ -64,10 +73,21 @@ struct GmPrivilegeClass {
 
     /*
      * Where accesses of the module to @len bytes at @addr go, and @offset to
-     * what there. NULL: not to anything that this privilege is for. Optional.
+     * what there; @as is NULL if nothing answers. False: not to anything that
+     * this privilege is for. Optional.
      */
-    AddressSpace *(*find)(GmPrivilege *p, bool io, hwaddr addr, hwaddr len,
-                          hwaddr *offset);
+    bool (*find)(GmPrivilege *p, GmAccess access, hwaddr addr, hwaddr len,
+                 AddressSpace **as, hwaddr *offset);
+
+    /*
+     * The seal of the module has begun, or is over, while this is raised, if it
+     * is not per_seal. Optional.
+     */
+    bool (*sealed)(GmPrivilege *p, Error **errp);
+    void (*unsealed)(GmPrivilege *p);
+
+    /* What there is to tell of what it hides. Optional. */
+    void (*fill)(GmPrivilege *p, GmHidden *info);
 };
 
 /* --- for privileges ------------------------------------------------------- */
@@ -120,11 +140,11 @@ void gm_privilege_drop_all(GmEntry *entry);
 void gm_privilege_lost(GmPrivilege *p, const char *why);
 
 /*
- * An access by the module with the seal @view, to memory or to ports. False if
- * none of its privileges is for that.
+ * An access by the module with the seal @view. False if none of its privileges is
+ * for that.
  */
-bool gm_privilege_access(uint32_t view, bool io, hwaddr addr, MemTxAttrs attrs,
-                         uint8_t *data, unsigned len, unsigned count,
-                         bool is_write);
+bool gm_privilege_access(uint32_t view, GmAccess access, hwaddr addr,
+                         MemTxAttrs attrs, uint8_t *data, unsigned len,
+                         unsigned count, bool is_write);
 
 #endif /* HW_MISC_GM_PRIVILEGE_H */

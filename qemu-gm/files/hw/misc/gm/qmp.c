@@ -100,16 +100,20 @@ static GmHiddenList *gm_hidden_info(const GmEntry *entry)
     unsigned i;
 
     for (i = 0; i < entry->grants->len; i++) {
-        const GmPrivilege *p = entry->grants->pdata[i];
+        GmPrivilege *p = entry->grants->pdata[i];
+        GmPrivilegeClass *k = GM_PRIVILEGE_GET_CLASS(p);
         GmHidden *hidden;
 
-        if (!GM_PRIVILEGE_GET_CLASS(p)->hides) {
+        if (!k->hides) {
             continue;
         }
         hidden = g_new0(GmHidden, 1);
         hidden->grant = g_strdup(p->text);
         hidden->reads = p->hidden_reads;
         hidden->writes = p->hidden_writes;
+        if (k->fill) {
+            k->fill(p, hidden);
+        }
         QAPI_LIST_APPEND(tail, hidden);
     }
     return list;

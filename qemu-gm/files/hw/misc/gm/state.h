@@ -31,6 +31,7 @@ struct GmEntry {
     GmModuleState state;
     bool quarantined;                   /* once and for all */
     GmSealPlan *plan;                   /* while sealed; plan->seal.id */
+    GmDevices *devices;                 /* the same, if it has pages for them */
     struct kvm_gm_query query;          /* while sealed: newest counters */
     uint64_t crossings[KVM_GM_NR_CROSSINGS];    /* of seals that are over */
     uint64_t violations[GM_VIOLATION_KIND__MAX];
