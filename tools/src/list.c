@@ -87,16 +87,39 @@ static void print_symbols(struct json_object *symbols)
 	table_free(t);
 }
 
+/* How the module reaches a BAR of a device that it has been granted. */
+static void print_bar(const char *grant, struct json_object *bar)
+{
+	const char *access = member_string(bar, "access");
+	uint64_t pages, direct;
+	char *how;
+
+	if (optional_number(bar, "pages", &pages) && optional_number(bar, "direct-pages", &direct))
+		how = xasprintf("%" PRIu64 " pages of its own, %" PRIu64 " without exits", pages,
+				direct);
+	else
+		how = xstrdup(!strcmp(access, "guest-pages") ? "where the guest maps it" : access);
+	line_free("", xasprintf("%s: BAR %" PRIu64 ": %s", grant, member_number(bar, "bar"), how));
+	free(how);
+}
+
 /* What the guest tried on registers and ports that grants hide from it. */
 static void print_hidden(struct json_object *hidden)
 {
 	for (size_t i = 0; i < json_object_array_length(hidden); i++) {
-		struct json_object *h = element_object(hidden, i);
+		struct json_object *h = element_object(hidden, i), *bars;
+		uint64_t refused;
 
 		line_free(i ? "" : "hidden:",
 			  xasprintf("%s: the guest read %" PRIu64 " times, wrote %" PRIu64 " times",
 				    member_string(h, "grant"), member_number(h, "reads"),
 				    member_number(h, "writes")));
+		if (optional_number(h, "config-writes", &refused) && refused)
+			line_free("", xasprintf("%s: %" PRIu64 " writes to configuration space "
+						"were refused", member_string(h, "grant"), refused));
+		bars = optional_array(h, "bars");
+		for (size_t j = 0; bars && j < json_object_array_length(bars); j++)
+			print_bar(member_string(h, "grant"), element_object(bars, j));
 	}
 }
 

@@ -28,7 +28,10 @@ MODULE = {
     "state": "sealed", "seal": 1, "sealed-pages": 103, "activations": 2, "activations-lost": 0,
     "crossings": dict(zip(KINDS, (16, 16, 28, 28, 5, 5))),
     "violations": [{"kind": "exec", "count": 1}, {"kind": "write", "count": 2}],
-    "hidden": [{"grant": "mmio=nic0", "reads": 3, "writes": 4}],
+    "hidden": [{"grant": "mmio=nic0", "reads": 3, "writes": 4, "config-writes": 5, "bars": [
+        {"bar": 0, "access": "own-pages", "pages": 32, "direct-pages": 31},
+        {"bar": 2, "access": "ports"}, {"bar": 3, "access": "guest-pages"}]},
+               {"grant": "pio=0x60", "reads": 0, "writes": 1}],
     "symbols": [{"name": "dummy_xmit", "kind": "in-call", "crossings": 10},
                 {"name": "netif_rx", "kind": "out-call", "crossings": 28},
                 {"name": "dummy_setup", "kind": "in-call", "crossings": 0}]}

@@ -32,6 +32,11 @@ dummy: sealed (seal 1)
   asks for:    msr=0x198, mwait
   granted:     mwait
   hidden:      mmio=nic0: the guest read 3 times, wrote 4 times
+               mmio=nic0: 5 writes to configuration space were refused
+               mmio=nic0: BAR 0: 32 pages of its own, 31 without exits
+               mmio=nic0: BAR 2: ports
+               mmio=nic0: BAR 3: where the guest maps it
+               pio=0x60: the guest read 0 times, wrote 1 times
   policy:      inject
   violations:  exec 1, write 2
   crossings:   in-call     16
