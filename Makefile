@@ -99,7 +99,7 @@ tools: configured
 	$(MAKE) -C tools O=$(B)/tools all
 
 guest: configured
-	$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) all attack
+	$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) all attack absorb
 
 raw-attacks: configured
 	$(MAKE) -C kvm-gm/tests O=$(B)/raw-attacks

@@ -51,7 +51,7 @@ struct gm_manifest {
 	char  magic[8];
 	__u32 version;		/* GM_MANIFEST_VERSION */
 	__u32 size;		/* of the whole manifest, bytes */
-	__u8  id[GM_ID_LEN];	/* SHA-256 of the input module and the gmcc version */
+	__u8  id[GM_ID_LEN];	/* SHA-256 of the input module, what it absorbs and the gmcc version */
 	char  name[KVM_GM_NAME_LEN];	/* the module's name, as in lsmod */
 	__u32 stack_pages;	/* of each private stack, GM_STACK_GUARD included */
 	__u32 nr_stacks;	/* private stacks = activations at most */
@@ -161,6 +161,12 @@ struct gm_frame {		/* see struct kvm_gm_frame */
  */
 #define GM_MODINFO_PRIVILEGE	"gm_privilege"
 #define GM_MAX_PRIVILEGES	64
+
+/*
+ * In modinfo, one for each object that gmcc has absorbed: `OBJECT: NAME NAME...', the
+ * kernel's functions that functions of OBJECT stand for. Not a part of the manifest.
+ */
+#define GM_MODINFO_ABSORBED	"gm_absorbed"
 
 struct gm_privilege {
 	__u32 kind;		/* enum kvm_gm_privilege */

@@ -152,6 +152,11 @@ static void apply(struct obj *o, struct sec *s, uint64_t off)
 	struct place site = place_of(o, s, off + ALT_SITE, site_len), code;
 	uint16_t feature, flags;
 
+	if (site.s->role == ROLE_GUEST) {
+		refuse(o, site.s, site.off, "an alternative in the guest's own code, which .altinstructions, not in the image, would choose. "
+		       "Leave code that has any to the kernel's functions.");
+		return;
+	}
 	memcpy(&feature, s->data + off + ALT_FEATURE, 2);
 	if (o->linux_6_1) {
 		flags = feature & ALT_NOT_6_1 ? ALT_NOT : 0;

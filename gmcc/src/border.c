@@ -40,13 +40,13 @@ static void sort(struct border_list *l)
 }
 
 /* Counts at a place that leads to a gate: its stub's start, or its endbr64. */
-static void count_at(struct border *b, const struct vimg *v, const struct vsec *s, int64_t off,
-		     unsigned int before)
+static void count_at(struct border *b, const struct vimg *v, const struct vsec *s, int64_t off)
 {
-	const struct gm_gate *g = s && s->region >= 0 && off >= 0 ? vgate_at(v, s, off) : NULL;
+	static const unsigned int before[] = { 0, 3, 4, 8 };
+	const struct gm_gate *g = NULL;
 
-	if (!g && s && s->region >= 0 && off >= 0)
-		g = vgate_at(v, s, off + before);
+	for (size_t i = 0; i < ARRAY_SIZE(before) && !g && s && s->region >= 0 && off >= 0; i++)
+		g = vgate_at(v, s, off + before[i]);
 	if (g)
 		b->gate_count[g - v->gates]++;
 }
@@ -56,10 +56,13 @@ static void count_uses(struct border *b, const struct vimg *v)
 	for (size_t i = 1; i < v->nr_secs; i++) {
 		const struct vsec *s = &v->secs[i];
 
+		/* Stubs compare with gates, and fall back on one another: nothing uses these so. */
+		if (!strcmp(s->name, GM_SECTION_STUBS))
+			continue;
 		for (size_t j = 0; j < s->nr_insns; j++)
 			if (s->insns[j].kind == V_CALL || s->insns[j].kind == V_JMP ||
 			    s->insns[j].kind == V_JCC)
-				count_at(b, v, s->insns[j].target_sec, s->insns[j].target, 3);
+				count_at(b, v, s->insns[j].target_sec, s->insns[j].target);
 		for (size_t j = 0; s->flags & SHF_ALLOC && j < s->nr_rels; j++) {
 			int64_t off;
 			const struct vsec *t = vrel_target(&s->rels[j], 4, &off);
@@ -68,7 +71,7 @@ static void count_uses(struct border *b, const struct vimg *v)
 			if (s->kind != KVM_GM_REGION_TEXT)
 				t = vrel_target(&s->rels[j], 0, &off);
 			if (t && t->kind == KVM_GM_REGION_GATES)
-				count_at(b, v, t, off, 4);
+				count_at(b, v, t, off);
 		}
 	}
 }

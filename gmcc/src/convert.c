@@ -43,6 +43,12 @@ static const struct rel *table_rel(struct obj *o, const struct sec *s, size_t *n
 	return &s->rels[*next];
 }
 
+/* What the kernel may patch and trap on as ever. */
+static bool is_guests(const struct rel *r)
+{
+	return r->sym->sec && r->sym->sec->role == ROLE_GUEST;
+}
+
 /* The instruction that a table is about; not if something replaces it already. */
 static struct insn *table_insn(struct obj *o, const struct sec *s, const struct rel *r)
 {
@@ -73,10 +79,13 @@ static void convert_branch(struct obj *o, struct sec *s, uint64_t off, size_t *n
 	const struct rel *key = table_rel(o, s, next, off + 8);
 	struct sec *t = code->sym->sec, *to = target->sym->sec;
 	uint64_t at = key->sym->value + key->addend, to_off = target->sym->value + target->addend;
-	struct insn *n = table_insn(o, s, code), *there;
+	struct insn *n, *there;
 	struct piece *p;
 	struct edit *e;
 
+	if (is_guests(code))
+		return;
+	n = table_insn(o, s, code);
 	if (!is_branch_site(t, n)) {
 		refuse(o, t, n->off, "a static branch that is neither a nop nor a jump. Report this module.");
 		return;
@@ -121,13 +130,17 @@ static void convert_bug(struct obj *o, struct sec *s, uint64_t off, size_t *next
 {
 	static const uint8_t ud2[] = { 0x0f, 0x0b };
 	struct rel *r = (struct rel *)table_rel(o, s, next, off);
-	struct sec *t = r->sym->sec;
-	struct insn *n = table_insn(o, s, r);
-	const struct sym *f = func_of(t, n->off);
 	bool warning = s->data[off + BUG_FLAGS] & BUGFLAG_WARNING;
+	struct sec *t = r->sym->sec;
+	const struct sym *f;
 	struct sym *guest;
+	struct insn *n;
 	struct edit *e;
 
+	if (is_guests(r))
+		return;
+	n = table_insn(o, s, r);
+	f = func_of(t, n->off);
 	if (n->len != sizeof(ud2) || memcmp(t->data + n->off, ud2, sizeof(ud2))) {
 		refuse(o, t, n->off, "BUG or WARN that is no ud2. Report this module.");
 		return;

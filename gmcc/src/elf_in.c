@@ -240,8 +240,12 @@ static int by_value(const void *a, const void *b)
  * The functions of every section, sorted; of several at one place the first
  * in the symbol table. objtool's __pfx_ symbols name padding, no function.
  */
-static void index_functions(struct obj *o)
+void obj_index(struct obj *o)
 {
+	for (size_t i = 1; i < o->nr_secs; i++) {
+		o->secs[i]->funcs = NULL;
+		o->secs[i]->nr_funcs = 0;
+	}
 	for (size_t i = 1; i < o->nr_syms; i++) {
 		struct sym *y = o->syms[i];
 		struct sec *s = y->sec;
@@ -282,7 +286,7 @@ struct obj *obj_read(const char *file, uint8_t *data, size_t size)
 	check_header(o, elf);
 	o->eflags = elf64_getehdr(elf)->e_flags;
 	read_sections(o, elf);
-	index_functions(o);
+	obj_index(o);
 	return o;
 }
 

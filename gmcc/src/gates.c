@@ -121,7 +121,7 @@ struct gate *gate_for(struct obj *o, struct sec *s, uint64_t off,
 	return g;
 }
 
-static struct stub *stub_new(struct obj *o, const char *name)
+struct stub *stub_new(struct obj *o, const char *name)
 {
 	struct stub *st = xalloc(sizeof(*st));
 
@@ -268,6 +268,20 @@ static void fill_init_stub(struct obj *o)
 	s->nr_rels = 1;
 }
 
+static void write_stub(struct obj *o, const struct stub *st)
+{
+	uint8_t *p = o->s_stubs->data + st->slot;
+
+	if (!st->target && !st->fixed_words && strcmp(st->name, "r11")) {
+		int reg = register_number(st->name);
+
+		*p++ = reg < 8 ? 0x49 : 0x4d;		/* mov %reg,%r11 */
+		*p++ = 0x89;
+		*p++ = 0xc3 | (reg & 7) << 3;
+	}
+	memcpy(o->s_stubs->data + st->insn, out_call, sizeof(out_call));
+}
+
 void gates_finish(struct obj *o)
 {
 	section_room(o->s_gates, GATE_FIRST_OFFSET + o->nr_gates * GM_SLOT);
@@ -278,19 +292,10 @@ void gates_finish(struct obj *o)
 	for (size_t i = 0; i < o->nr_gates; i++)
 		memcpy(o->s_gates->data + o->gates[i]->slot, in_call, sizeof(in_call));
 
-	section_room(o->s_stubs, STUB_FIRST_OFFSET + o->nr_stubs * GM_SLOT);
+	dispatch_plan(o);
+	section_room(o->s_stubs, dispatch_size(o, STUB_FIRST_OFFSET + o->nr_stubs * GM_SLOT));
 	memcpy(o->s_stubs->data + STUB_RETURN_OFFSET, out_return, sizeof(out_return));
-	for (size_t i = 0; i < o->nr_stubs; i++) {
-		const struct stub *st = o->stubs[i];
-		uint8_t *p = o->s_stubs->data + st->slot;
-
-		if (st->insn != st->slot) {
-			int reg = register_number(st->name);
-
-			*p++ = reg < 8 ? 0x49 : 0x4d;		/* mov %reg,%r11 */
-			*p++ = 0x89;
-			*p++ = 0xc3 | (reg & 7) << 3;
-		}
-		memcpy(p, out_call, sizeof(out_call));
-	}
+	for (size_t i = 0; i < o->nr_stubs; i++)
+		write_stub(o, o->stubs[i]);
+	dispatch_write(o);
 }

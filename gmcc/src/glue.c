@@ -172,11 +172,19 @@ void glue_init(struct obj *o)
 	trap_tail = return_thunk = NULL;
 	o->s_glue = obj_section(o, GM_SECTION_GLUE, SHT_PROGBITS, flags, 0);
 	o->s_glue->role = ROLE_TEXT;
-	o->s_guest = obj_section(o, GM_SECTION_GUEST, SHT_PROGBITS, flags, 0);
+	/* Behind what the module has there already. */
+	o->s_guest = section_named(o, GM_SECTION_GUEST);
+	if (!o->s_guest) {
+		o->s_guest = obj_section(o, GM_SECTION_GUEST, SHT_PROGBITS, flags, 0);
+		o->s_guest->align = 1;
+	}
 	o->s_guest->role = ROLE_GUEST;
-	o->s_guest->align = 16;
+	if (o->s_guest->align < 16)
+		o->s_guest->align = 16;
 	glue.s = o->s_glue;
 	guest.s = o->s_guest;
+	if (guest.s->size)
+		put(&guest, guest.s->data, guest.s->size);
 	o->guest_thunk = obj_symbol(o, "gm_guest_thunk", STT_NOTYPE, NULL, 0, 0);
 	o->guest_thunk->internal = true;
 	return_sites = section_named(o, ".return_sites");

@@ -54,7 +54,8 @@ struct sym {
 	uint16_t shndx;		/* if !sec: SHN_UNDEF, SHN_ABS, ... */
 	uint8_t info, other;
 	int anchor, percpu_anchor;	/* of an undefined symbol, -1: none yet */
-	bool internal;		/* gmcc's own, not in the image */
+	bool internal;		/* gmcc's own, or of no use: not in the image */
+	const char *wrapped_by;	/* of an import: the object that the module calls instead */
 	struct gate *gate;	/* of a function */
 	struct stub *stub;	/* of an undefined symbol that is called */
 	struct func *func;	/* frames.c's notes on a function */
@@ -220,7 +221,17 @@ struct options {
 	const char *btf;
 	const char *policy;	/* file, NULL: the defaults */
 	const struct requests *requests;	/* by option, NULL: none */
+	const char **absorb;	/* files */
+	size_t nr_absorb;
 	unsigned int stacks, stack_pages;	/* 0: by the policy, or the defaults */
+};
+
+/* An object whose functions are the module's by then. */
+struct absorbed {
+	const char *file;
+	uint8_t *data;
+	size_t size;
+	const char *names;	/* of the kernel's functions that they stand for, a space before each */
 };
 
 struct obj {
@@ -230,6 +241,8 @@ struct obj {
 	uint8_t id[GM_ID_LEN];
 	const struct options *opt;
 	struct policy *policy;
+	struct absorbed *absorbed;
+	size_t nr_absorbed;
 	unsigned int stacks, stack_pages;
 
 	struct sec **secs;
@@ -317,6 +330,12 @@ struct sec *obj_section(struct obj *o, const char *name, uint32_t type,
 /* The function that starts at, or that holds, an offset; or NULL. */
 struct sym *func_at(const struct sec *s, uint64_t off);
 struct sym *func_of(const struct sec *s, uint64_t off);
+
+/* Finds the functions of every section anew. */
+void obj_index(struct obj *o);
+
+/* absorb.c: what the options name becomes part of the module */
+void absorb(struct obj *o);
 
 /* callees.c */
 struct callee {
@@ -414,6 +433,13 @@ struct stub *stub_for_guest_code(struct obj *o, struct sym *target, uint64_t off
 struct stub *stub_for_guest_thunk(struct obj *o);
 struct stub *stub_for_register(struct obj *o, const char *reg);
 void gates_finish(struct obj *o);
+struct stub *stub_new(struct obj *o, const char *name);
+
+/* dispatch.c: calls through pointers to the module's own functions, for gates_finish() */
+void dispatch_plan(struct obj *o);
+uint64_t dispatch_size(struct obj *o, uint64_t slots);	/* of .gm.stubs, behind its slots */
+void dispatch_write(struct obj *o);
+void dispatch_finish(struct obj *o);
 
 /* seal.c */
 void seal_sections(struct obj *o);

@@ -27,8 +27,8 @@
 
 static const char help[] =
 "Usage: gmcc guard [-o OUT] [--policy FILE] [--stacks N] [--stack-pages N]\n"
-"                  [--privilege SPEC]... [--btf FILE] [--verify] [-j N]\n"
-"                  [--report FILE] MODULE...\n"
+"                  [--privilege SPEC]... [--absorb OBJECT[,OBJECT]...]...\n"
+"                  [--btf FILE] [--verify] [-j N] [--report FILE] MODULE...\n"
 "\n"
 "Turns a kernel module (.ko, .ko.xz, .ko.zst) into an unsigned guarded image;\n"
 "several of them each in a process of its own.\n"
@@ -41,6 +41,8 @@ static const char help[] =
 "      --privilege SPEC ask for a privilege, beside what policy and module ask for:\n"
 "                       mmio=8086:10d3 (mmio: of any PCI device), pio=0x60-0x64,\n"
 "                       msr=0x35, msr=0x198-0x199:rw, mwait, hostinfo\n"
+"      --absorb OBJECT  make functions of OBJECT (a .ko of the same kernel) the module's\n"
+"                       own: __wrap_NAME is called instead of the kernel's NAME\n"
 "      --btf FILE       take prototypes of kernel functions from FILE's BTF\n"
 "                       (a vmlinux or /sys/kernel/btf/vmlinux)\n"
 "      --verify         write only what `gmcc verify' finds nothing in\n"
@@ -76,8 +78,13 @@ static void identify(struct obj *o, const uint8_t *data, size_t size)
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 	if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
-	    !EVP_DigestUpdate(md, what, strlen(what) + 1) || !EVP_DigestUpdate(md, data, size) ||
-	    !EVP_DigestFinal_ex(md, o->id, NULL))
+	    !EVP_DigestUpdate(md, what, strlen(what) + 1) || !EVP_DigestUpdate(md, data, size))
+		die(o->file, "cannot compute SHA-256.");
+	for (size_t i = 0; i < o->nr_absorbed; i++)
+		if (!EVP_DigestUpdate(md, &o->absorbed[i].size, sizeof(o->absorbed[i].size)) ||
+		    !EVP_DigestUpdate(md, o->absorbed[i].data, o->absorbed[i].size))
+			die(o->file, "cannot compute SHA-256.");
+	if (!EVP_DigestFinal_ex(md, o->id, NULL))
 		die(o->file, "cannot compute SHA-256.");
 	EVP_MD_CTX_free(md);
 }
@@ -157,6 +164,9 @@ static void summary(const struct obj *o, const char *out)
 			printf("address taken at %s+0x%llx\n", s->escape_sec->name,
 			       (unsigned long long)s->escape_off);
 	}
+	for (size_t i = 0; i < o->nr_absorbed; i++)
+		printf("  absorbs  %s:%s\n", o->absorbed[i].file,
+		       *o->absorbed[i].names ? o->absorbed[i].names : " nothing that the module calls");
 	for (size_t i = 0; i < o->policy->requests.nr; i++)
 		printf("  requests %s\n", privilege_text(&o->policy->requests.list[i]));
 	if (!o->opt->btf)
@@ -200,6 +210,24 @@ static void request(struct requests *r, const char *text)
 	run_exit(EXIT_USAGE);
 }
 
+/* OBJECT[,OBJECT]... */
+static void absorb_option(struct options *opt, const char *list)
+{
+	while (*list) {
+		size_t n = strcspn(list, ",");
+
+		if (!n)
+			break;
+		opt->absorb = xgrow(opt->absorb, opt->nr_absorb, sizeof(*opt->absorb));
+		opt->absorb[opt->nr_absorb++] = xasprintf("%.*s", (int)n, list);
+		list += n + (list[n] == ',');
+		if (!*list)
+			return;
+	}
+	fprintf(stderr, "gmcc guard: --absorb wants OBJECT[,OBJECT]..., not `%s'.\n", list);
+	run_exit(EXIT_USAGE);
+}
+
 struct obj *guard_image(const char *file, uint8_t *data, size_t size, const struct options *opt,
 			void **image, size_t *image_size)
 {
@@ -207,6 +235,7 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 
 	o->opt = opt;
 	read_modinfo(o);
+	absorb(o);
 	o->policy = policy_read(opt->policy);
 	policy_notes(o);
 	o->stacks = opt->stacks ? opt->stacks : o->policy->stacks ? o->policy->stacks : DEFAULT_STACKS;
@@ -221,6 +250,7 @@ struct obj *guard_image(const char *file, uint8_t *data, size_t size, const stru
 	seal_sections(o);
 	frames_build(o);
 	args_count(o);
+	dispatch_finish(o);
 	anchors_build(o);
 	pointers_build(o);
 	manifest_size(o);
@@ -296,6 +326,7 @@ int cmd_guard(int argc, char **argv)
 		{ "stack-pages", required_argument, NULL, 'p' },
 		{ "policy", required_argument, NULL, 'P' },
 		{ "privilege", required_argument, NULL, 'V' },
+		{ "absorb", required_argument, NULL, 'a' },
 		{ "btf", required_argument, NULL, 'b' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "jobs", required_argument, NULL, 'j' },
@@ -327,6 +358,9 @@ int cmd_guard(int argc, char **argv)
 			break;
 		case 'V':
 			request(&requests, optarg);
+			break;
+		case 'a':
+			absorb_option(opt, optarg);
 			break;
 		case 'b':
 			opt->btf = optarg;

@@ -212,7 +212,7 @@ void rewrite_data(struct obj *o, struct sec *s)
 			note_escape(s, r);
 		} else if (s->role == ROLE_GUEST && (r->type == R_X86_64_PC32 || r->type == R_X86_64_PLT32)) {
 			retarget(o, s, r, r->sym->value + r->addend + 4, -4);
-		} else if (r->type == R_X86_64_64 ||
+		} else if (r->type == R_X86_64_64 || (s->role == ROLE_GUEST && r->type == R_X86_64_32S) ||
 			   (r->type == R_X86_64_PC32 && section_is_relative(s))) {
 			retarget(o, s, r, r->sym->value + r->addend, 0);
 		} else {

@@ -127,6 +127,7 @@ static const struct special table[] = {
 	{ ".ctors", REFUSE, F_PREFIX,
 	  "constructors are not supported. Use a module built without coverage.", 0 },
 	{ GM_SECTION_HOSTINFO, HOSTINFO, 0, NULL, 0 },
+	{ GM_SECTION_GUEST, GUEST, 0, NULL, 0 },
 	{ ".gm.", REFUSE, F_PREFIX, "the module is guarded already. Give the original module.", 0 },
 };
 
@@ -239,6 +240,9 @@ static void classify(struct obj *o, struct sec *s)
 		return;
 	}
 	if (sp && sp->action == GUEST) {
+		if (s->size && (s->type != SHT_PROGBITS || (s->flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR)) !=
+						       (SHF_ALLOC | SHF_EXECINSTR)))
+			refuse(o, s, 0, "no plain code. Put only functions there.");
 		s->role = ROLE_GUEST;
 		/* Its branches are relative to the end of their field. */
 		for (size_t i = 0; i < s->nr_rels; i++)

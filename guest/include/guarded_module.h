@@ -16,6 +16,8 @@
  *		msr=0x35, msr=0x35:rw		MSRs of the CPU, to read, to write as well
  *		mwait				monitor and mwait
  *	GM_HOSTINFO(host);			request, and the page to read it in
+ *	GM_DEVICES(devices, 65);		the pages that registers of devices appear in
+ *	static GM_GUEST void flush(...);	the guest's own code: not sealed, not privileged
  *
  * Text keeps rdmsr if an MSR is requested, wrmsr if one is to be written, in and
  * out if a port is, monitor and mwait if that is; otherwise the guest makes these
@@ -29,6 +31,7 @@
 
 #include <linux/kvm_gm.h>
 #include <linux/module.h>
+#include <linux/stringify.h>
 #include <asm/barrier.h>
 #include <asm/processor.h>
 
@@ -93,6 +96,54 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 		virt_rmb();
 	} while (from->seq != seq);
 	return info->version == KVM_GM_HOSTINFO_VERSION;
+}
+
+/*
+ * A function that the guest is to run: a call to it from the module's other code is a
+ * crossing, as any call of the kernel's, and one is enough for a loop in it. It is
+ * in nobody's way to change, so it may be anything by the time that it is called.
+ */
+#define GM_GUEST	noinline __attribute__((__section__(".gm.guest")))
+
+/*
+ * Pages that registers of devices appear in, once they are granted (with a request for
+ * mmio): once per module. The first page says what the others hold. Not initialized,
+ * and nothing of it is in a file.
+ */
+#define GM_DEVICES(name, pages)						\
+	extern const volatile struct kvm_gm_devices name;		\
+	asm(".pushsection .gm.devices, \"aw\", @nobits\n"		\
+	    ".balign 4096\n"						\
+	    ".type " __stringify(name) ", @object\n"			\
+	    ".size " __stringify(name) ", 4096 * (" __stringify(pages) ")\n" \
+	    __stringify(name) ": .zero 4096 * (" __stringify(pages) ")\n" \
+	    ".popsection")
+
+/*
+ * Where the registers at a physical address are, all of them, or NULL. They may go
+ * at any time: reads are then all ones.
+ */
+static inline volatile void *gm_devices_find(const volatile struct kvm_gm_devices *devices, u64 phys,
+					     u64 size)
+{
+	unsigned int i;
+
+	if (devices->version != KVM_GM_DEVICES_VERSION || !size)
+		return NULL;
+	for (i = 0; i < KVM_GM_MAX_RANGES; i++) {
+		const volatile struct kvm_gm_device_range *r = &devices->ranges[i];
+		u64 bytes = r->size, off;
+		u32 page;
+
+		/* Zero before anything else changes, and written last. */
+		virt_rmb();
+		off = phys - r->gpa;
+		page = r->page;
+		virt_rmb();
+		if (bytes == r->size && off < bytes && size <= bytes - off)
+			return (volatile char *)devices + page * 4096UL + off;
+	}
+	return NULL;
 }
 
 #endif /* GUARDED_MODULE_H */

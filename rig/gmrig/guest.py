@@ -168,10 +168,12 @@ class Guest:
 
     @staticmethod
     def _cards():
-        """Network cards, each with a network of its own."""
-        cards = ("virtio-net-pci", "ne2k_pci", "pcnet", "i82557b")
+        """Network cards, each with a network of its own, and servers there (l2-bin/nic)."""
+        cards = ("virtio-net-pci", "ne2k_pci", "pcnet", "i82557b", "e1000", "e1000e", "igb")
         return [word for card in cards
-                for word in ("-netdev", f"user,id=net-{card}",
+                for word in ("-netdev", f"user,id=net-{card},"
+                             "guestfwd=tcp:10.0.2.100:7-cmd:sha256sum,"
+                             "guestfwd=tcp:10.0.2.100:19-cmd:seq 600000",
                              "-device", f"{card},netdev=net-{card},romfile=")]
 
     def _devices(self):

@@ -32,6 +32,7 @@ class Row:
     check: list
     guarded: list = field(default_factory=list)		# loaded before it, guarded too
     stock: list = field(default_factory=list)		# loaded before it, as they are
+    absorb: list = field(default_factory=list)		# objects of guest/absorb
     params: str = ""
     algorithms: int | dict = 0	# how many it registers; each must pass its self-test
     setup: list = field(default_factory=list)
@@ -82,24 +83,39 @@ def is_fresh(path, sources):
                                         for source in sources)
 
 
+def absorbed(config):
+    """{module: the objects that it absorbs}; they are built for one kernel."""
+    rows = [row for row in load() if row.absorb]
+    if config.guest_kernel != "6.12":
+        for row in rows:
+            print(f"{row.name}: guarded without {', '.join(row.absorb)}, "
+                  f"which there are for Linux 6.12 only")
+        return {}
+    return {row.module: [config.need(config.built("guest", "absorb", f"{name}.ko"), "guest")
+                         for name in row.absorb] for row in rows}
+
+
 def build_images(config):
     """Guard and sign the modules of the table, those that are not done yet."""
     gmcc = config.need(config.built("gmcc", "gmcc"), "gmcc")
     key, certificate = (config.need(config.built("keys", name), "images")
                         for name in ("signer.key", "signer.crt"))
     modules = kmod.Modules(config.kernel_modules)
+    objects = absorbed(config)
     os.makedirs(os.path.dirname(image(config, "x")), exist_ok=True)
     failed = []
     for module in guarded_modules():
         target, source = image(config, module), modules.paths.get(module)
         if source is None:
             raise ConfigError(f"loads.toml: the kernel has no module {module}")
-        if is_fresh(target, (gmcc, key, source)):
+        absorb = objects.get(module, [])
+        if is_fresh(target, (gmcc, key, source, *absorb)):
             continue
         with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as work:
             unsigned, signed = f"{work}/{module}.ko", f"{work}/signed"
             for command in (
-                    ["guard", "--btf", config.btf, "-o", unsigned, source],
+                    ["guard", "--btf", config.btf, "--verify", "-o", unsigned,
+                     *(f"--absorb={path}" for path in absorb), source],
                     ["sign", "--key", key, "--cert", certificate, "-o", signed, unsigned]):
                 done = subprocess.run([gmcc, *command], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, check=False)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What all functions that modules absorb have in common.
+ *
+ * Such a function runs inside, on arguments and structures that the guest's kernel
+ * owns, and so may have made up. Reading what it points to is harmless: it sees what
+ * the guest sees, or what the module itself may read. Writing is not: a pointer to a
+ * private stack would let the guest change what a return of the module's goes to.
+ * So nothing here writes through a pointer that gm_outside() has not seen, and what
+ * that refuses, as anything unusual, goes to the kernel's own function, outside.
+ * An index from the guest's memory is compared with its bound right before its use.
+ */
+#ifndef GM_ABSORB_H
+#define GM_ABSORB_H
+
+#include <linux/compiler.h>
+#include <asm/page_types.h>
+
+/*
+ * Modules are loaded into the last 2 GiB, their stacks and private data with them (QEMU
+ * seals them nowhere else); what the kernel allocates is below.
+ */
+static __always_inline bool gm_outside(const void *p, unsigned long size)
+{
+	return (unsigned long)p < __START_KERNEL_map && size < __START_KERNEL_map - (unsigned long)p;
+}
+
+#endif /* GM_ABSORB_H */
