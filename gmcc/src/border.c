@@ -94,6 +94,27 @@ static void privileges(struct border *b, const struct vimg *v)
 	}
 }
 
+/* `OBJECT: NAME NAME...' of .modinfo; what is not printable is none of ours. */
+static void absorbed(struct border *b, const struct vimg *v)
+{
+	static const char key[] = GM_MODINFO_ABSORBED "=";
+	const struct vsec *s = vsec_find(v, ".modinfo");
+	const char *p = s ? (const char *)s->data : NULL, *end = p ? p + s->size : NULL;
+
+	for (; p < end; p += strnlen(p, end - p) + 1) {
+		size_t len = strnlen(p, end - p), name;
+		bool plain = len > sizeof(key) && !strncmp(p, key, sizeof(key) - 1);
+
+		for (size_t i = 0; plain && i < len; i++)
+			plain = p[i] >= ' ' && p[i] <= '~';
+		name = plain ? strcspn(p + sizeof(key) - 1, ":") : 0;
+		if (!name || sizeof(key) - 1 + name + 2 > len)
+			continue;
+		add(&b->absorbed, xasprintf("%.*s", (int)name, p + sizeof(key) - 1))->note =
+			xasprintf("%.*s", (int)(len - sizeof(key) + 1 - name - 2), p + sizeof(key) - 1 + name + 2);
+	}
+}
+
 static void gates(struct border *b)
 {
 	const struct image *img = &b->img;
@@ -153,6 +174,7 @@ void border_read(struct border *b, const char *file, const uint8_t *data, size_t
 		verify_decode(&v);
 		count_uses(b, &v);
 		privileges(b, &v);
+		absorbed(b, &v);
 	}
 	gates(b);
 	sections(b);

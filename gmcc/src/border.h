@@ -24,6 +24,7 @@ struct border {
 	const char *file;
 	struct image img;
 	struct border_list entries, exits, shared, privates, imports;
+	struct border_list absorbed;	/* objects, and in `note' the functions; in the image's order */
 	struct border_list requests;	/* of privileges, as text, sorted as such */
 	struct border_list privileges;	/* instructions in sealed text that need one */
 	size_t *gate_count;	/* by gate: pointers or call sites */

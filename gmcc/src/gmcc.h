@@ -43,6 +43,7 @@ enum role {
 	ROLE_GATES,
 	ROLE_STACK,
 	ROLE_HOSTINFO,
+	ROLE_DEVICES,
 };
 
 struct sym {

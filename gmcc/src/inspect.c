@@ -32,7 +32,7 @@ static const char help[] =
 
 static const char *region_kind(uint32_t kind)
 {
-	static const char *const names[] = { "?", "gates", "text", "rodata", "data", "stack", "hostinfo" };
+	static const char *const names[] = { "?", "gates", "text", "rodata", "data", "stack", "hostinfo", "devices" };
 
 	return names[kind < ARRAY_SIZE(names) ? kind : 0];
 }
@@ -186,6 +186,8 @@ void inspect_text(const struct border *b)
 	else
 		printf("signature  %zu bytes by %s\n", img->sig_size,
 		       signer(img) ? signer(img) : "nobody: not PKCS#7 of one signer");
+	for (size_t i = 0; i < b->absorbed.nr; i++)
+		printf("absorbed   %s: %s\n", b->absorbed.rows[i].name, b->absorbed.rows[i].note);
 	printf("\nsealed regions\n");
 	for (uint32_t i = 0; i < m->regions.count; i++)
 		printf("  %5u  %-7s  %-24s %4llu pages\n", i, region_kind(img->regions[i].kind),
@@ -214,6 +216,27 @@ void inspect_text(const struct border *b)
 		windows += !!img->frames[i].window_len;
 	printf("\n%u call frames, %u with a shared window; %u relocations, %u anchors\n",
 	       m->frames.count, windows, m->relocs.count, m->anchors.count);
+}
+
+static void json_absorbed(const struct border *b)
+{
+	printf(", \"absorbed\": [");
+	for (size_t i = 0; i < b->absorbed.nr; i++) {
+		const char *p = b->absorbed.rows[i].note;
+
+		printf("%s{", i ? ", " : "");
+		json_key(true, "object", b->absorbed.rows[i].name);
+		printf(", \"functions\": [");
+		for (bool first = true; *p; first = false, p += strspn(p, " ")) {
+			size_t n = strcspn(p, " ");
+
+			printf("%s", first ? "" : ", ");
+			json_string(xasprintf("%.*s", (int)n, p));
+			p += n;
+		}
+		printf("]}");
+	}
+	putchar(']');
 }
 
 static void json_regions(const struct image *img)
@@ -341,6 +364,7 @@ void inspect_json(const struct border *b)
 	printf(", \"version\": %u, \"stacks\": %u, \"stack-pages\": %u, \"signed\": %s", m->version,
 	       m->nr_stacks, m->stack_pages - GM_STACK_GUARD, img->sig ? "true" : "false");
 	json_key(false, "signer", img->sig ? signer(img) : NULL);
+	json_absorbed(b);
 	json_regions(img);
 	json_anchors(img, GM_ANCHOR_SHARED, "shared");
 	json_anchors(img, GM_ANCHOR_EXTERN, "externs");

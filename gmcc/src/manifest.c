@@ -145,6 +145,8 @@ static int region_kind(const struct sec *s)
 		return KVM_GM_REGION_STACK;
 	case ROLE_HOSTINFO:
 		return KVM_GM_REGION_HOSTINFO;
+	case ROLE_DEVICES:
+		return KVM_GM_REGION_DEVICES;
 	default:
 		return 0;
 	}

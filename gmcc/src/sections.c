@@ -19,6 +19,7 @@ enum action {
 	GUEST,		/* code that the kernel patches: the guest's own */
 	SITES,		/* a list of places; those in sealed text are taken out */
 	HOSTINFO,	/* one page of zeroes, which KVM fills in */
+	DEVICES,	/* pages of zeroes, which KVM puts registers of devices in place of */
 	REFUSE,
 };
 
@@ -127,6 +128,7 @@ static const struct special table[] = {
 	{ ".ctors", REFUSE, F_PREFIX,
 	  "constructors are not supported. Use a module built without coverage.", 0 },
 	{ GM_SECTION_HOSTINFO, HOSTINFO, 0, NULL, 0 },
+	{ GM_SECTION_DEVICES, DEVICES, 0, NULL, 0 },
 	{ GM_SECTION_GUEST, GUEST, 0, NULL, 0 },
 	{ ".gm.", REFUSE, F_PREFIX, "the module is guarded already. Give the original module.", 0 },
 };
@@ -187,6 +189,32 @@ static bool all_zero(const struct sec *s)
 #define DECLARE_HOSTINFO "Declare it once, with GM_HOSTINFO() of guarded_module.h."
 
 /* No more than a place: what the module sees there is not in the image. */
+static void make_blank(struct sec *s, enum role role, uint64_t flags)
+{
+	s->role = role;
+	s->type = SHT_NOBITS;
+	s->flags = flags;
+	s->entsize = 0;
+	s->data = NULL;
+}
+
+#define DECLARE_DEVICES "Declare it once, with GM_DEVICES() of guarded_module.h."
+
+static void classify_devices(struct obj *o, struct sec *s)
+{
+	if ((s->flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR)) != (SHF_ALLOC | SHF_WRITE))
+		refuse(o, s, 0, "not writable data. " DECLARE_DEVICES);
+	else if (s->size < 2 * GM_PAGE || s->size % GM_PAGE || s->align != GM_PAGE)
+		refuse(o, s, 0, "not two pages of data or more (%llu bytes, aligned to %llu). " DECLARE_DEVICES,
+		       (unsigned long long)s->size, (unsigned long long)s->align);
+	else if (s->nr_rels || !all_zero(s))
+		refuse(o, s, 0, "not all zeroes, but KVM fills it in. Do not initialize it.");
+	else if (!requests_kind(&o->policy->requests, KVM_GM_PRIV_MMIO, 0))
+		refuse(o, s, 0, "nothing asks for the privilege mmio. Add GM_PRIVILEGE(\"mmio=VENDOR:DEVICE\") "
+		       "or --privilege mmio=VENDOR:DEVICE.");
+	make_blank(s, ROLE_DEVICES, SHF_ALLOC | SHF_WRITE);
+}
+
 static void classify_hostinfo(struct obj *o, struct sec *s)
 {
 	if (!(s->flags & SHF_ALLOC) || s->flags & SHF_EXECINSTR)
@@ -199,11 +227,7 @@ static void classify_hostinfo(struct obj *o, struct sec *s)
 	else if (!requests_kind(&o->policy->requests, KVM_GM_PRIV_HOSTINFO, 0))
 		refuse(o, s, 0, "nothing asks for the privilege hostinfo. Add GM_PRIVILEGE(\"hostinfo\") "
 		       "or --privilege hostinfo.");
-	s->role = ROLE_HOSTINFO;
-	s->type = SHT_NOBITS;
-	s->flags = SHF_ALLOC;
-	s->entsize = 0;
-	s->data = NULL;
+	make_blank(s, ROLE_HOSTINFO, SHF_ALLOC);
 }
 
 static void classify(struct obj *o, struct sec *s)
@@ -232,6 +256,10 @@ static void classify(struct obj *o, struct sec *s)
 	}
 	if (sp && sp->action == HOSTINFO) {
 		classify_hostinfo(o, s);
+		return;
+	}
+	if (sp && sp->action == DEVICES) {
+		classify_devices(o, s);
 		return;
 	}
 	if (!(s->flags & SHF_ALLOC)) {

@@ -64,7 +64,7 @@ static bool check_bounds(struct vimg *v)
 			bad = "an anchor has a bad kind or name";
 	for (uint32_t i = 0; !bad && i < m->regions.count; i++)
 		if (v->regions[i].anchor >= m->anchors.count ||
-		    v->regions[i].kind < KVM_GM_REGION_GATES || v->regions[i].kind > KVM_GM_REGION_HOSTINFO)
+		    v->regions[i].kind < KVM_GM_REGION_GATES || v->regions[i].kind > KVM_GM_REGION_DEVICES)
 			bad = "a region has a bad kind or anchor";
 	for (uint32_t i = 0; !bad && i < m->relocs.count; i++)
 		if (v->relocs[i].anchor >= m->anchors.count || v->relocs[i].type < GM_RELOC_64 ||
@@ -173,6 +173,7 @@ static bool flags_ok(const struct vsec *s, uint32_t kind)
 		[KVM_GM_REGION_DATA] = SHF_ALLOC | SHF_WRITE,
 		[KVM_GM_REGION_STACK] = SHF_ALLOC | SHF_WRITE,
 		[KVM_GM_REGION_HOSTINFO] = SHF_ALLOC,
+		[KVM_GM_REGION_DEVICES] = SHF_ALLOC | SHF_WRITE,
 	};
 
 	return (s->flags & all) == want[kind] &&
@@ -182,7 +183,7 @@ static bool flags_ok(const struct vsec *s, uint32_t kind)
 /* The image has no say in what is there. */
 static bool is_blank(uint32_t kind)
 {
-	return kind == KVM_GM_REGION_STACK || kind == KVM_GM_REGION_HOSTINFO;
+	return kind == KVM_GM_REGION_STACK || kind == KVM_GM_REGION_HOSTINFO || kind == KVM_GM_REGION_DEVICES;
 }
 
 static void check_region(struct vimg *v, uint32_t i, struct vsec *s)
@@ -213,7 +214,8 @@ static void check_region(struct vimg *v, uint32_t i, struct vsec *s)
 		finding(v, "region", s, 0, "no content.");
 	if (s->data && is_blank(r->kind))
 		finding(v, "region", s, 0, "content, where there may be none.");
-	if ((r->kind == KVM_GM_REGION_HOSTINFO) != !strcmp(s->name, GM_SECTION_HOSTINFO))
+	if ((r->kind == KVM_GM_REGION_HOSTINFO) != !strcmp(s->name, GM_SECTION_HOSTINFO) ||
+	    (r->kind == KVM_GM_REGION_DEVICES) != !strcmp(s->name, GM_SECTION_DEVICES))
 		finding(v, "region", s, 0, "region kind %u is not what this section is for.", r->kind);
 	if (!strncmp(s->name, ".init", 5))
 		finding(v, "region", s, 0, "the module loader frees it after init.");
@@ -230,7 +232,9 @@ static bool is_guest_code(const struct vsec *s)
 bool verify_regions(struct vimg *v)
 {
 	const struct gm_manifest *m = v->man;
-	uint64_t pages[KVM_GM_REGION_HOSTINFO + 1] = { 0 }, all = 0;
+	uint64_t pages[KVM_GM_REGION_DEVICES + 1] = { 0 }, all = 0;
+
+	unsigned int devices = 0;
 
 	v->region_secs = xalloc((m->regions.count + 1) * sizeof(*v->region_secs));
 	for (uint32_t i = 0; i < m->regions.count; i++) {
@@ -241,6 +245,7 @@ bool verify_regions(struct vimg *v)
 				i, vstring(v, v->anchors[v->regions[i].anchor].name));
 		else
 			check_region(v, i, s);
+		devices += v->regions[i].kind == KVM_GM_REGION_DEVICES;
 		pages[v->regions[i].kind] += v->regions[i].size / GM_PAGE;
 		all += ((s && s->size > v->regions[i].size ? s->size : v->regions[i].size) + GM_PAGE - 1) / GM_PAGE;
 	}
@@ -250,6 +255,11 @@ bool verify_regions(struct vimg *v)
 		finding(v, "region", manifest(v), 0, "%llu pages of host information, and hostinfo is %srequested.",
 			(unsigned long long)pages[KVM_GM_REGION_HOSTINFO],
 			vrequested(v, KVM_GM_PRIV_HOSTINFO, 0) ? "" : "not ");
+	if (devices > 1 || pages[KVM_GM_REGION_DEVICES] == 1 ||
+	    (devices && !vrequested(v, KVM_GM_PRIV_MMIO, 0)))
+		finding(v, "region", manifest(v), 0, "%u regions for devices with %llu pages, and mmio is %srequested.",
+			devices, (unsigned long long)pages[KVM_GM_REGION_DEVICES],
+			vrequested(v, KVM_GM_PRIV_MMIO, 0) ? "" : "not ");
 	if (all > KVM_GM_MAX_PAGES)
 		finding(v, "region", manifest(v), 0, "%llu sealed pages, more than %d.",
 			(unsigned long long)all, KVM_GM_MAX_PAGES);
