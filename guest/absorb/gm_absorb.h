@@ -17,8 +17,8 @@
 #include <asm/page_types.h>
 
 /*
- * Modules are loaded into the last 2 GiB, their stacks and private data with them (QEMU
- * seals them nowhere else); what the kernel allocates is below.
+ * Linux loads modules into the last 2 GiB, their stacks and private data with them; what
+ * it allocates is below. A loader that does otherwise is userspace's to refuse.
  */
 static __always_inline bool gm_outside(const void *p, unsigned long size)
 {

@@ -173,7 +173,7 @@ class Guest:
         return [word for card in cards
                 for word in ("-netdev", f"user,id=net-{card},"
                              "guestfwd=tcp:10.0.2.100:7-cmd:sha256sum,"
-                             "guestfwd=tcp:10.0.2.100:19-cmd:seq 600000",
+                             "guestfwd=tcp:10.0.2.100:19-cmd:seq 150000",
                              "-device", f"{card},netdev=net-{card},romfile=")]
 
     def _devices(self):
