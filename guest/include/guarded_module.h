@@ -126,24 +126,26 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 static inline volatile void *gm_devices_find(const volatile struct kvm_gm_devices *devices, u64 phys,
 					     u64 size)
 {
+	volatile void *found;
 	unsigned int i;
+	u32 seq;
 
 	if (devices->version != KVM_GM_DEVICES_VERSION || !size)
 		return NULL;
-	for (i = 0; i < KVM_GM_MAX_RANGES; i++) {
-		const volatile struct kvm_gm_device_range *r = &devices->ranges[i];
-		u64 bytes = r->size, off;
-		u32 page;
+	do {
+		while ((seq = devices->seq) & 1)
+			cpu_relax();
+		virt_rmb();
+		for (i = 0, found = NULL; i < KVM_GM_MAX_RANGES && !found; i++) {
+			const volatile struct kvm_gm_device_range *r = &devices->ranges[i];
+			u64 bytes = r->size, off = phys - r->gpa;
 
-		/* Zero before anything else changes, and written last. */
+			if (off < bytes && size <= bytes - off)
+				found = (volatile char *)devices + r->page * 4096UL + off;
+		}
 		virt_rmb();
-		off = phys - r->gpa;
-		page = r->page;
-		virt_rmb();
-		if (bytes == r->size && off < bytes && size <= bytes - off)
-			return (volatile char *)devices + page * 4096UL + off;
-	}
-	return NULL;
+	} while (devices->seq != seq);
+	return found;
 }
 
 #endif /* GUARDED_MODULE_H */

@@ -81,7 +81,12 @@ int gm_kvm_revoke(struct kvm_gm_grant *grant)
 
 int gm_kvm_map(struct kvm_gm_map *map)
 {
-    return kvm_vm_ioctl(kvm_state, KVM_GM_MAP, map);
+    int ret;
+
+    do {
+        ret = kvm_vm_ioctl(kvm_state, KVM_GM_MAP, map);
+    } while (ret == -EINTR);
+    return ret;
 }
 
 bool gm_kvm_has_pic_and_pit(void)
