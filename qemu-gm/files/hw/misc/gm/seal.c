@@ -18,6 +18,11 @@
 
 /* Lowest address of the kernel half; with 5-level paging, modules' at least. */
 #define GM_KERNEL_START 0xffff800000000000ULL
+/*
+ * Of modules: Linux reaches them, and they it, by 32 signed bits. What images absorb
+ * takes all that is below for the kernel's (guest/absorb/gm_absorb.h).
+ */
+#define GM_MODULES_START 0xffffffff80000000ULL
 
 /* One attempt; what it yields is in `plan'. */
 typedef struct GmSealer {
@@ -111,10 +116,10 @@ static bool gm_check_region_addresses(GmSealer *s, Error **errp)
     for (i = 0; i < plan->seal.nr_regions; i++) {
         const struct kvm_gm_region *r = &plan->regions[i];
 
-        if (r->va % GM_PAGE_SIZE ||
+        if (r->va % GM_PAGE_SIZE || r->va < GM_MODULES_START ||
             !gm_kernel_range(r->va, (r->nr_pages + 1ULL) * GM_PAGE_SIZE)) {
             error_setg(errp, "region %s at 0x%" PRIx64 " is not page-aligned "
-                       "in the kernel half", gm_image_region_name(s->image, i),
+                       "where Linux has modules", gm_image_region_name(s->image, i),
                        (uint64_t)r->va);
             return false;
         }
