@@ -275,12 +275,12 @@ static void test_bad_lists(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/gm/pci-policy/granted", test_granted);
-    g_test_add_func("/gm/pci-policy/sealed", test_sealed);
-    g_test_add_func("/gm/pci-policy/sealed-mapped", test_sealed_mapped);
-    g_test_add_func("/gm/pci-policy/short-caps", test_short_caps);
-    g_test_add_func("/gm/pci-policy/merge", test_merge);
-    g_test_add_func("/gm/pci-policy/no-caps", test_no_caps);
-    g_test_add_func("/gm/pci-policy/bad-lists", test_bad_lists);
+    g_test_add_func("/gm/config/granted", test_granted);
+    g_test_add_func("/gm/config/sealed", test_sealed);
+    g_test_add_func("/gm/config/sealed-mapped", test_sealed_mapped);
+    g_test_add_func("/gm/config/short-caps", test_short_caps);
+    g_test_add_func("/gm/config/merge", test_merge);
+    g_test_add_func("/gm/config/no-caps", test_no_caps);
+    g_test_add_func("/gm/config/bad-lists", test_bad_lists);
     return g_test_run();
 }
