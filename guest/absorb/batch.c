@@ -7,17 +7,19 @@
  * napi_consume_skb() are written down; one call to code of the guest's own
  * (GM_GUEST) makes them, in the order in which they were written down: when there is
  * no more room, with an allocation or napi_complete_done(), which is the same call out,
- * and at the end of the poll. Receive buffers are allocated by the dozen.
+ * and at the end of the poll. Receive buffers are allocated by the dozen. gm_irq() does
+ * the same for packets that an interrupt handler frees.
  *
  * A poll stays on its CPU and has it to itself, so the list is the CPU's, and empty
- * between polls. Interrupts, and whoever is called while the list is worked off (which
- * may transmit by the same driver), find that there is none, and call the kernel.
+ * between polls; interrupt handlers, which do not interrupt one another, have one of
+ * their own. Whoever is called while the list is worked off (which may transmit by the
+ * same driver) finds that there is none, and calls the kernel.
  *
  * Keeps I3 and I5: the list is in the guest's memory, for the guest to read, and it may
  * write what it likes there. Inside, entries are written only, below a bound that is
  * compared right before and through a pointer that gm_outside() has seen. What
  * comes back are pointers to packets, which the guest's kernel would have returned
- * as well. The driver's poll function is called by its gate.
+ * as well. The driver's functions are called by their gates.
  */
 #include <linux/interrupt.h>
 #include <linux/netdevice.h>
@@ -30,7 +32,8 @@
 
 #define MAX_CALLS	64	/* NAPI_POLL_WEIGHT */
 #define MAX_SPARE	16
-#define MAX_POLLS	64	/* any more are not batched */
+#define MAX_HOOKS	64	/* polls and interrupts; any more are not batched */
+#define SMALL		256	/* up to this packets' heads are of one size */
 
 enum what { GRO_RECEIVE, KFREE_ANY, CONSUME, NAPI_CONSUME };
 
@@ -40,26 +43,40 @@ struct call {
 	u32 arg;		/* the reason, the budget */
 };
 
-/* Of one CPU; the guest's. */
+/* All of these are the guest's. */
 struct batch {
 	struct napi_struct *napi;	/* that is being polled */
-	unsigned int nr, nr_spare;
+	unsigned int nr;
 	struct call calls[MAX_CALLS];
-	/* What __netdev_alloc_skb() would return for these. */
+};
+
+/* What __netdev_alloc_skb(), or napi_alloc_skb(), would return for these. */
+struct spares {
 	struct net_device *dev;
 	unsigned int len;
 	gfp_t gfp;
-	struct sk_buff *spare[MAX_SPARE];
+	unsigned int nr;
+	struct sk_buff *skb[MAX_SPARE];
 };
 
 static DEFINE_PER_CPU(struct batch, gm_batch);
+static DEFINE_PER_CPU(struct batch, gm_irq_batch);
+static DEFINE_PER_CPU(struct spares, gm_large);
+static DEFINE_PER_CPU(struct spares, gm_small);
+/* NULL: nothing is written down. */
 static DEFINE_PER_CPU(struct batch *, gm_current);
+static DEFINE_PER_CPU(struct batch *, gm_irq_current);
 
-static struct poll {
-	struct napi_struct *napi;	/* NULL: free */
-	struct net_device *dev;
+/* The driver's function, of a NAPI instance or of an interrupt. */
+static struct hook {
+	const void *of;			/* NULL: free; BUSY: being filled in */
+	unsigned int irq;		/* 0: a poll */
+	const struct net_device *dev;	/* of a poll */
 	int (*poll)(struct napi_struct *napi, int budget);
-} polls[MAX_POLLS];
+	irq_handler_t handler;
+} hooks[MAX_HOOKS];
+
+#define BUSY	((const void *)1)
 
 void __wrap_netif_napi_add_weight(struct net_device *dev, struct napi_struct *napi,
 				  int (*poll)(struct napi_struct *, int), int weight);
@@ -72,6 +89,9 @@ void __wrap_consume_skb(struct sk_buff *skb);
 void __wrap_napi_consume_skb(struct sk_buff *skb, int budget);
 struct sk_buff *__wrap___netdev_alloc_skb(struct net_device *dev, unsigned int len, gfp_t gfp);
 struct sk_buff *__wrap_napi_alloc_skb(struct napi_struct *napi, unsigned int len);
+int __wrap_request_threaded_irq(unsigned int irq, irq_handler_t handler, irq_handler_t thread,
+				unsigned long flags, const char *name, void *data);
+const void *__wrap_free_irq(unsigned int irq, void *data);
 
 /* ---- The guest's own code: no privilege, and whatever it does, the guest could do. ---- */
 
@@ -104,51 +124,51 @@ GM_GUEST static bool guest_complete(struct batch *b, struct napi_struct *napi, i
 	return napi_complete_done(napi, done);
 }
 
-GM_GUEST static struct sk_buff *guest_napi_alloc(struct batch *b, struct napi_struct *napi, unsigned int len)
-{
-	guest_flush(b);
-	return napi_alloc_skb(napi, len);
-}
-
-GM_GUEST static void guest_drop_spare(struct batch *b)
+GM_GUEST static void guest_drop(struct spares *s)
 {
 	for (int i = 0; i < MAX_SPARE; i++)
-		kfree_skb(xchg(&b->spare[i], NULL));
+		kfree_skb(xchg(&s->skb[i], NULL));
 }
 
-/* The first is for the caller, the others are for later. */
-GM_GUEST static struct sk_buff *guest_alloc(struct batch *b, struct net_device *dev, unsigned int len,
-					    gfp_t gfp)
+GM_GUEST static struct sk_buff *guest_alloc_one(struct napi_struct *napi, struct net_device *dev,
+						unsigned int len, gfp_t gfp)
+{
+	return napi ? napi_alloc_skb(napi, len) : __netdev_alloc_skb(dev, len, gfp);
+}
+
+/* The first is for the caller, the others are for later. With @napi, by napi_alloc_skb(). */
+GM_GUEST static struct sk_buff *guest_alloc(struct batch *b, struct spares *s, struct napi_struct *napi,
+					    struct net_device *dev, unsigned int len, gfp_t gfp)
 {
 	struct sk_buff *skb;
 
 	guest_flush(b);
-	skb = __netdev_alloc_skb(dev, len, gfp);
-	if (!skb)
-		return NULL;
-	guest_drop_spare(b);
-	b->dev = dev;
-	b->len = len;
-	b->gfp = gfp;
-	for (b->nr_spare = 0; b->nr_spare < MAX_SPARE; b->nr_spare++) {
-		struct sk_buff *next = __netdev_alloc_skb(dev, len, gfp | __GFP_NOWARN);
+	skb = guest_alloc_one(napi, dev, len, gfp);
+	if (!skb || !s)
+		return skb;
+	guest_drop(s);
+	s->dev = dev;
+	s->len = len;
+	s->gfp = gfp;
+	for (s->nr = 0; s->nr < MAX_SPARE; s->nr++) {
+		struct sk_buff *next = guest_alloc_one(napi, dev, len, gfp | __GFP_NOWARN);
 
 		if (!next)
 			break;
-		b->spare[b->nr_spare] = next;
+		s->skb[s->nr] = next;
 	}
 	return skb;
 }
 
-GM_GUEST static void guest_forget(struct net_device *dev)
+GM_GUEST static void guest_forget(const struct net_device *dev)
 {
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		struct batch *b = per_cpu_ptr(&gm_batch, cpu);
-
-		if (READ_ONCE(b->dev) == dev)
-			guest_drop_spare(b);
+		if (READ_ONCE(per_cpu_ptr(&gm_large, cpu)->dev) == dev)
+			guest_drop(per_cpu_ptr(&gm_large, cpu));
+		if (READ_ONCE(per_cpu_ptr(&gm_small, cpu)->dev) == dev)
+			guest_drop(per_cpu_ptr(&gm_small, cpu));
 	}
 }
 
@@ -162,13 +182,35 @@ static __always_inline struct batch *current_batch(void)
 	return b && !in_hardirq() && !in_nmi() && gm_outside(b, sizeof(*b)) ? b : NULL;
 }
 
+/* For what may be called in either, and with interrupts off in a poll. */
+static __always_inline struct batch *current_list(void)
+{
+	struct batch *b;
+
+	if (!irqs_disabled())
+		return current_batch();
+	b = this_cpu_read(gm_irq_current);
+	return b && in_hardirq() && !in_nmi() && gm_outside(b, sizeof(*b)) ? b : NULL;
+}
+
+static void work_off(struct batch *b)
+{
+	if (READ_ONCE(b->nr))
+		guest_flush(b);
+}
+
 static void flush(struct batch *b)
 {
-	if (!READ_ONCE(b->nr))
-		return;
 	this_cpu_write(gm_current, NULL);
-	guest_flush(b);
+	work_off(b);
 	this_cpu_write(gm_current, b);
+}
+
+static void flush_irq(struct batch *b)
+{
+	this_cpu_write(gm_irq_current, NULL);
+	work_off(b);
+	this_cpu_write(gm_irq_current, b);
 }
 
 static __always_inline void put(struct batch *b, struct sk_buff *skb, enum what what, u32 arg)
@@ -176,7 +218,10 @@ static __always_inline void put(struct batch *b, struct sk_buff *skb, enum what 
 	unsigned int nr = READ_ONCE(b->nr);
 
 	if (nr >= MAX_CALLS) {
-		flush(b);
+		if (in_hardirq())
+			flush_irq(b);
+		else
+			flush(b);
 		nr = 0;
 	}
 	OPTIMIZER_HIDE_VAR(nr);
@@ -186,15 +231,34 @@ static __always_inline void put(struct batch *b, struct sk_buff *skb, enum what 
 	}
 }
 
-static struct poll *poll_of(const struct napi_struct *napi)
+static unsigned int place_of(const void *of)
 {
-	unsigned int first = (unsigned long)napi / 64 % MAX_POLLS;
+	return (unsigned long)of / 64 % MAX_HOOKS;
+}
 
-	for (unsigned int i = 0; i < MAX_POLLS; i++) {
-		struct poll *p = &polls[(first + i) % MAX_POLLS];
+static struct hook *hook_of(const void *of, unsigned int irq)
+{
+	unsigned int first = place_of(of);
 
-		if (READ_ONCE(p->napi) == napi)
-			return p;
+	for (unsigned int i = 0; i < MAX_HOOKS; i++) {
+		struct hook *h = &hooks[(first + i) % MAX_HOOKS];
+
+		if (smp_load_acquire(&h->of) == of && h->irq == irq)
+			return h;
+	}
+	return NULL;
+}
+
+/* For one more; NULL: there is no room. Whoever gets it fills it in and says of what. */
+static struct hook *hook_new(const void *of)
+{
+	unsigned int first = place_of(of);
+
+	for (unsigned int i = 0; i < MAX_HOOKS; i++) {
+		struct hook *h = &hooks[(first + i) % MAX_HOOKS];
+
+		if (!cmpxchg(&h->of, NULL, BUSY))
+			return h;
 	}
 	return NULL;
 }
@@ -202,60 +266,105 @@ static struct poll *poll_of(const struct napi_struct *napi)
 static int gm_poll(struct napi_struct *napi, int budget)
 {
 	struct batch *outer = this_cpu_read(gm_current), *b = this_cpu_ptr(&gm_batch);
-	const struct poll *p = poll_of(napi);
+	const struct hook *h = hook_of(napi, 0);
 	int done;
 
-	if (!p)
+	if (!h)
 		return 0;
 	/* netpoll polls with interrupts off, in the middle of anything, and takes no packets. */
 	if (outer || budget <= 0 || irqs_disabled() || !gm_outside(b, sizeof(*b))) {
 		this_cpu_write(gm_current, NULL);
-		done = p->poll(napi, budget);
+		done = h->poll(napi, budget);
 		this_cpu_write(gm_current, outer);
 		return done;
 	}
 	b->napi = napi;
 	this_cpu_write(gm_current, b);
-	done = p->poll(napi, budget);
-	flush(b);
+	done = h->poll(napi, budget);
 	this_cpu_write(gm_current, NULL);
+	work_off(b);
 	return done;
+}
+
+static irqreturn_t gm_irq(int irq, void *data)
+{
+	const struct hook *h = hook_of(data, irq);
+	struct batch *b;
+	irqreturn_t ret;
+
+	if (!h)
+		return IRQ_NONE;
+	/* In a thread, if all interrupts are. */
+	if (!in_hardirq())
+		return h->handler(irq, data);
+	b = this_cpu_ptr(&gm_irq_batch);
+	this_cpu_write(gm_irq_current, b);
+	ret = h->handler(irq, data);
+	this_cpu_write(gm_irq_current, NULL);
+	if (gm_outside(b, sizeof(*b)))
+		work_off(b);
+	return ret;
+}
+
+int __wrap_request_threaded_irq(unsigned int irq, irq_handler_t handler, irq_handler_t thread,
+				unsigned long flags, const char *name, void *data)
+{
+	struct hook *h = handler && irq ? hook_new(data) : NULL;
+	int ret;
+
+	if (h) {
+		h->irq = irq;
+		h->handler = handler;
+		smp_store_release(&h->of, data);
+		handler = gm_irq;
+	}
+	ret = request_threaded_irq(irq, handler, thread, flags, name, data);
+	if (ret && h)
+		smp_store_release(&h->of, NULL);
+	return ret;
+}
+
+const void *__wrap_free_irq(unsigned int irq, void *data)
+{
+	const void *ret = free_irq(irq, data);
+	struct hook *h = hook_of(data, irq);
+
+	if (h)
+		smp_store_release(&h->of, NULL);
+	return ret;
 }
 
 void __wrap_netif_napi_add_weight(struct net_device *dev, struct napi_struct *napi,
 				  int (*poll)(struct napi_struct *, int), int weight)
 {
-	unsigned int first = (unsigned long)napi / 64 % MAX_POLLS;
+	struct hook *h = hook_new(napi);
 
-	for (unsigned int i = 0; i < MAX_POLLS; i++) {
-		struct poll *p = &polls[(first + i) % MAX_POLLS];
-
-		if (cmpxchg(&p->napi, NULL, napi))
-			continue;
-		p->dev = dev;
-		p->poll = poll;
+	if (h) {
+		h->irq = 0;
+		h->dev = dev;
+		h->poll = poll;
+		smp_store_release(&h->of, napi);
 		poll = gm_poll;
-		break;
 	}
 	netif_napi_add_weight(dev, napi, poll, weight);
 }
 
 void __wrap___netif_napi_del(struct napi_struct *napi)
 {
-	struct poll *p;
+	struct hook *h;
 
 	__netif_napi_del(napi);
-	p = poll_of(napi);
-	if (p)
-		WRITE_ONCE(p->napi, NULL);
+	h = hook_of(napi, 0);
+	if (h)
+		smp_store_release(&h->of, NULL);
 }
 
 /* Does the rest of netif_napi_del(), and nobody polls any more. */
 void __wrap_free_netdev(struct net_device *dev)
 {
-	for (unsigned int i = 0; i < MAX_POLLS; i++)
-		if (polls[i].napi && polls[i].dev == dev)
-			WRITE_ONCE(polls[i].napi, NULL);
+	for (unsigned int i = 0; i < MAX_HOOKS; i++)
+		if (hooks[i].of && hooks[i].of != BUSY && !hooks[i].irq && hooks[i].dev == dev)
+			smp_store_release(&hooks[i].of, NULL);
 	guest_forget(dev);
 	free_netdev(dev);
 }
@@ -285,7 +394,7 @@ gro_result_t __wrap_napi_gro_receive(struct napi_struct *napi, struct sk_buff *s
 
 void __wrap_dev_kfree_skb_any_reason(struct sk_buff *skb, enum skb_drop_reason reason)
 {
-	struct batch *b = irqs_disabled() ? NULL : current_batch();
+	struct batch *b = current_list();
 
 	if (b)
 		put(b, skb, KFREE_ANY, reason);
@@ -313,40 +422,59 @@ void __wrap_napi_consume_skb(struct sk_buff *skb, int budget)
 		napi_consume_skb(skb, budget);
 }
 
-struct sk_buff *__wrap___netdev_alloc_skb(struct net_device *dev, unsigned int len, gfp_t gfp)
+/* One that is left, if it is what would be allocated. */
+static struct sk_buff *take(struct spares *s, const struct net_device *dev, unsigned int len, gfp_t gfp)
 {
-	struct batch *b = current_batch();
-	struct sk_buff *skb;
+	while (s->dev == dev && s->len == len && s->gfp == gfp) {
+		unsigned int nr = READ_ONCE(s->nr);
+		struct sk_buff *skb;
 
-	if (!b)
-		return __netdev_alloc_skb(dev, len, gfp);
-	while (b->dev == dev && b->len == len && b->gfp == gfp) {
-		unsigned int nr = READ_ONCE(b->nr_spare);
-
+		OPTIMIZER_HIDE_VAR(nr);
 		if (!nr || nr > MAX_SPARE)
 			break;
-		OPTIMIZER_HIDE_VAR(nr);
-		WRITE_ONCE(b->nr_spare, nr - 1);
+		WRITE_ONCE(s->nr, nr - 1);
 		/* Against guest_forget() on another CPU. */
-		skb = xchg(&b->spare[(nr - 1) % MAX_SPARE], NULL);
+		skb = xchg(&s->skb[nr - 1], NULL);
 		if (skb)
 			return skb;
 	}
+	return NULL;
+}
+
+static struct sk_buff *alloc(struct batch *b, struct spares *s, struct napi_struct *napi,
+			     struct net_device *dev, unsigned int len, gfp_t gfp)
+{
+	struct sk_buff *skb = NULL;
+
+	if (s && !gm_outside(s, sizeof(*s)))
+		s = NULL;
+	if (s)
+		skb = take(s, dev, len, gfp);
+	if (skb)
+		return skb;
 	this_cpu_write(gm_current, NULL);
-	skb = guest_alloc(b, dev, len, gfp);
+	skb = guest_alloc(b, s, napi, dev, len, gfp);
 	this_cpu_write(gm_current, b);
 	return skb;
 }
 
+struct sk_buff *__wrap___netdev_alloc_skb(struct net_device *dev, unsigned int len, gfp_t gfp)
+{
+	struct batch *b = current_batch();
+
+	if (!b)
+		return __netdev_alloc_skb(dev, len, gfp);
+	return alloc(b, this_cpu_ptr(&gm_large), NULL, dev, len, gfp);
+}
+
+/* All small ones are alike: __alloc_skb() has one cache for their heads. */
 struct sk_buff *__wrap_napi_alloc_skb(struct napi_struct *napi, unsigned int len)
 {
 	struct batch *b = current_batch();
-	struct sk_buff *skb;
 
 	if (!b || b->napi != napi)
 		return napi_alloc_skb(napi, len);
-	this_cpu_write(gm_current, NULL);
-	skb = guest_napi_alloc(b, napi, len);
-	this_cpu_write(gm_current, b);
-	return skb;
+	if (len > SMALL)
+		return alloc(b, NULL, napi, napi->dev, len, 0);
+	return alloc(b, this_cpu_ptr(&gm_small), napi, napi->dev, SMALL, 0);
 }
