@@ -31,7 +31,7 @@ help:
 	@echo '  tools            gmctl, gm-top and gm-run, for the administrator of the host'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  l1-tools         what the rig puts into L1 when Bochs runs it'
-	@echo '  images           test keys; the stock dummy.ko and three of our own, guarded and signed'
+	@echo '  images           test keys; stock dummy.ko, drivers of network cards and three of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
@@ -104,7 +104,10 @@ guest: configured
 raw-attacks: configured
 	$(MAKE) -C kvm-gm/tests O=$(B)/raw-attacks
 
-guard = $(GMCC) guard --btf $(KERNEL_HEADERS)/vmlinux -o $(IMAGES)/$(1).unsigned.ko $(2) && \
+# A stock driver of Intel's network cards.
+stock = $(firstword $(wildcard $(KERNEL_MODULES)/kernel/drivers/net/ethernet/intel/$(1)/$(1).ko*))
+
+guard = $(GMCC) guard --btf $(KERNEL_HEADERS)/vmlinux $(3) -o $(IMAGES)/$(1).unsigned.ko $(2) && \
 	$(GMCC) sign --key $(B)/keys/signer.key --cert $(B)/keys/signer.crt \
 		-o $(IMAGES)/$(1).gm.ko $(IMAGES)/$(1).unsigned.ko
 
@@ -115,6 +118,9 @@ images: gmcc guest
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
+	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3)
+	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9)
+	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e)
 
 # The modules of rig/loads.toml.
 load-images: images

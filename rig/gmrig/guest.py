@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import time
 
-from . import cpio, kmod, loads
+from . import cpio, kmod, loads, nics
 from .channel import Hmp, Patience, Qmp, RigError, Shell, tail
 from .config import TOP
 
@@ -22,6 +22,7 @@ COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
 RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 # Devices to be granted, and to try DMA on what is.
 EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
+ETHTOOL = "/usr/sbin/ethtool"
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended
 QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
@@ -39,7 +40,7 @@ class Boot:
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
                  kexec=False, loads=False, tools=False, slot=False, launcher=False,
-                 modprobed=MODPROBED):
+                 modprobed=MODPROBED, cards=()):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -51,6 +52,7 @@ class Boot:
         self.tools = tools		# has the distribution's kmod and udev, not busybox alone
         self.launcher = launcher	# is started by gm-run
         self.modprobed = modprobed	# and these modules for kmod
+        self.cards = tuple(nics.CARDS[name] for name in cards)	# passed through
 
 
 class Guest:
@@ -81,11 +83,17 @@ class Guest:
         archive.copy("bin/busybox", self.config.busybox)
         archive.device("dev/console", 5, 1)
         names = loads.stock_modules() if self.boot.loads else GUEST_MODULES
+        names = [*names, *(card.name for card in self.boot.cards)]
         for name, data in self.modules.closure(names):
             archive.file(f"modules/{name}.ko", data)
+        if self.boot.cards:
+            archive.program(ETHTOOL)
+            archive.link(f"bin/{os.path.basename(ETHTOOL)}", ETHTOOL)
         for path, mode in ((self.config.built("guest", "gm-load"), 0o755),
                            (self.config.built("guest", "gm-try"), 0o755),
-                           (self.config.built("guest", "attack", "gm_attack.ko"), 0o644)):
+                           (self.config.built("guest", "gm-traffic"), 0o755),
+                           (self.config.built("guest", "attack", "gm_attack.ko"), 0o644),
+                           (self.config.built("guest", "attack", "gm_reach.ko"), 0o644)):
             if os.path.exists(path):
                 folder = "bin" if mode == 0o755 else "modules"
                 archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
@@ -129,7 +137,8 @@ class Guest:
 
     def _command(self):
         boot, config = self.boot, self.config
-        append = (f"{COMMAND_LINE} {self.outer.GUEST_APPEND}rcupdate.rcu_cpu_stall_timeout="
+        append = (f"{COMMAND_LINE} {self.outer.GUEST_APPEND}"
+                  f"{nics.GUEST_APPEND if boot.cards else ''}rcupdate.rcu_cpu_stall_timeout="
                   f"{round(RCU_STALL * Patience.factor)}")
         if boot.launcher:
             return [config.built("tools", "gm-run"), "--no-console", "--qemu", config.qemu,
@@ -155,6 +164,7 @@ class Guest:
                                    f"{',bus=gm-slot' if boot.slot else ''}", *EDUS]
         if boot.loads:
             command += self._devices()
+        command += nics.guest_options(boot.cards)
         return command + ["-accel", accel]
 
     def _data(self):

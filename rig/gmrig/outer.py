@@ -68,6 +68,7 @@ class Outer:
     MODULE_OPTIONS = {}
     SLOW_START = False		# of programs in L1
     GUEST_APPEND = ""		# to a guest's kernel command line
+    cards = ()			# that it can pass to guests
 
     def __init__(self, config, run_folder, chosen, verbose=print):
         self.config = config

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 
-from . import accel, cpio
+from . import accel, cpio, nics
 from .channel import Channel, Hmp
 from .outer import Outer
 
@@ -14,9 +14,12 @@ from .outer import Outer
 class QemuOuter(Outer):
     MODULES = ("9p", "9pnet_virtio", "irqbypass", "ccp")
 
-    def __init__(self, config, run_folder, chosen, icount=False, verbose=print):
+    def __init__(self, config, run_folder, chosen, icount=False, cards=(), verbose=print):
         super().__init__(config, run_folder, chosen, verbose)
         self.icount = icount
+        self.cards = cards		# that L1 has, for its guests
+        if cards:
+            self.MODULES += nics.MODULES
         self.monitor = None
         if icount:
             self.channels["l0-hmp"] = Channel("l0-hmp", self.check_alive)
@@ -39,7 +42,8 @@ class QemuOuter(Outer):
         if self.icount:
             options = ["-accel", "tcg", "-icount", "shift=0,sleep=off",
                        "-cpu", accel.TCG_CPU, "-smp", "1"]
-        command = [config.need(config.qemu, "qemu"), "-machine", "q35", *options,
+        command = [config.need(config.qemu, "qemu"), "-machine",
+                   f"q35,{nics.MACHINE}" if self.cards else "q35", *options,
                    "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
                    "-kernel", config.need(config.l1_image, "debug-kernel" if config.l1_kernel == "debug"
                                            else "deps"),
@@ -48,11 +52,13 @@ class QemuOuter(Outer):
                               f"{'' if self.icount else 'mitigations=off '}"
                               "nowatchdog random.trust_cpu=on cryptomgr.notests "
                               f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
-                              f"audit=0 idle=halt GM_RUN={self.run}",
+                              f"audit=0 idle=halt {nics.APPEND if self.cards else ''}"
+                              f"GM_RUN={self.run}",
                    "-serial", f"file:{self.console.path}",
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
                               "readonly=on,multidevs=remap",
                    "-virtfs", f"local,path={self.run},mount_tag=run,security_model=none",
+                   *nics.outer_options(self.cards),
                    "-device", "virtio-serial-pci"]
         for folder in config.qemu_data:
             command += ["-L", folder]
@@ -75,6 +81,10 @@ class QemuOuter(Outer):
                 start_new_session=True, preexec_fn=self.child)
         for channel in self.channels.values():
             channel.far.close()
+
+    def start(self, timeout=120):
+        super().start(timeout)
+        nics.prepare(self, self.cards)
 
     # The folder of the run, where L1 can write, is shared.
 

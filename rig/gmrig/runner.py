@@ -54,7 +54,7 @@ class Runner:
 
     def prepare(self, case):
         if case.boot:
-            self.session.outer().keep_machine("raw" in case.groups)
+            self.session.outer(case.boot).keep_machine("raw" in case.groups)
         if case.boot and case.boot != "l1":
             guest = self.session.guest(case.boot, fresh=case.fresh)
             guest.console_added()

@@ -24,6 +24,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("launched", launcher=True),
     Boot("plain", device=False),
     Boot("loads", memory=512, loads=True),
+    Boot("nic", cards=("e1000e", "igb", "e1000")),
 )}
 
 
@@ -55,9 +56,12 @@ class Session:
         """The case, and those that come after it."""
         return self.plan[self.plan.index(case):] if case in self.plan else [case]
 
-    def outer(self):
-        """L1, booted and with our modules loaded."""
-        if self.current_outer is None or not self.current_outer.alive():
+    def outer(self, boot_name=None):
+        """L1, booted and with our modules loaded, and with the cards of that boot of L2;
+        with those that it has, if none is named."""
+        current = self.current_outer
+        cards = BOOTS[boot_name].cards if boot_name in BOOTS else None
+        if current is None or not current.alive() or cards not in (None, current.cards):
             self.close()
             if self.accel[0] == "bochs":
                 guests = not self.plan or any(case.boot not in ("", "l1") for case in self.plan)
@@ -66,14 +70,14 @@ class Session:
                                                 verbose=self.say)
             else:
                 self.current_outer = QemuOuter(self.config, self.run, self.accel,
-                                               verbose=self.say)
+                                               cards=cards or (), verbose=self.say)
             self.current_outer.start()
             self.current_outer.load_kvm(self.kvm)
         return self.current_outer
 
     def guest(self, boot_name, fresh=False):
         """An L2 of that boot: the one that runs, if it is fit, or a new one."""
-        outer = self.outer()
+        outer = self.outer(boot_name)
         current = self.current_guest
         if current is not None:
             if current.alive() and current.boot.name == boot_name and not fresh:
