@@ -18,7 +18,8 @@
  * service, which the guest can do anyway.
  *
  * The device is reset when it is granted and again before the guest sees it, so
- * that neither finds what the other has programmed. Its BARs stay mapped.
+ * that neither finds what the other has programmed. Its BARs stay where they
+ * are; its interrupts are off, as after any reset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -239,6 +240,34 @@ static void gm_mmio_show(GmMmio *m)
         }
     }
     memory_region_transaction_commit();
+}
+
+/*
+ * What a bus does to it, and not the device alone: vfio turns off decoding and
+ * the host's interrupts, and configuration space must say so, or the guest would
+ * turn them off once more. Then what tells where it is comes back.
+ */
+static void gm_mmio_reset(PCIDevice *pdev)
+{
+    static const uint8_t kept[] = {
+        PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_1, PCI_BASE_ADDRESS_2,
+        PCI_BASE_ADDRESS_3, PCI_BASE_ADDRESS_4, PCI_BASE_ADDRESS_5,
+        PCI_ROM_ADDRESS,
+    };
+    uint16_t command = pci_get_word(pdev->config + PCI_COMMAND);
+    uint8_t line = pdev->config[PCI_INTERRUPT_LINE];
+    uint32_t values[ARRAY_SIZE(kept)];
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(kept); i++) {
+        values[i] = pci_get_long(pdev->config + kept[i]);
+    }
+    pci_device_reset(pdev);
+    for (i = 0; i < ARRAY_SIZE(kept); i++) {
+        pdev->config_write(pdev, kept[i], values[i], 4);
+    }
+    pdev->config_write(pdev, PCI_INTERRUPT_LINE, line, 1);
+    pdev->config_write(pdev, PCI_COMMAND, command, 2);
 }
 
 typedef struct GmVisible {
