@@ -35,10 +35,12 @@ help:
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
+	@echo 'demo-nic         the same of a network driver, and of the passed-through card it is granted'
 	@echo 'check            deps, all, and every test'
 	@echo 'check-ept        the tests on VMX: on the hardware, or the default set in Bochs (FULL=1: all)'
 	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
 	@echo 'check-loads-6.1  the same in a guest of Linux 6.1, Debian 12'"'"'s own'
+	@echo 'check-nic        guarded drivers of passed-through network cards: function, attacks, a long soak'
 	@echo 'check-attacks    the attacks alone: those from a Linux guest, and the raw ones'
 	@echo 'check-qemu       QEMU'"'"'s side: unit tests, its qtests, the monitor, grants, a fuzz of FUZZ_SECONDS'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group); VENDOR=vmx on VMX'
@@ -51,6 +53,7 @@ help:
 	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
+	@echo 'bench-nic        what a guarded network driver costs for each packet, in instructions'
 	@echo 'install          gmcc, the tools, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
 	@echo 'install-guest    gm-load, its udev rule and unit; DESTDIR may be a guest'"'"'s root'
 	@echo 'clean distclean  drop build/; drop config.mk as well'
@@ -66,7 +69,8 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo check check-attacks check-ept check-loads check-loads-6.1 check-qemu bench-idle-cost bench-crossing: deps
+demo demo-nic check check-attacks check-ept check-loads check-loads-6.1 check-nic check-qemu \
+	bench-idle-cost bench-crossing bench-nic: deps
 	$(MAKE) run-$@
 
 configured:
@@ -120,7 +124,7 @@ images: gmcc guest
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
 	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3)
 	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9)
-	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e)
+	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff)
 
 # The modules of rig/loads.toml.
 load-images: images
@@ -137,6 +141,9 @@ load-images-6.1: images guest-kernel
 run-demo: all
 	rig/demo
 
+run-demo-nic: kvm-gm qemu gmcc guest images
+	rig/demo-nic
+
 run-check: all
 	$(RIG) test --beside
 
@@ -146,6 +153,9 @@ run-check-ept: kvm-gm kvm-stock qemu gmcc guest images raw-attacks l1-tools
 
 run-check-attacks: kvm-gm qemu guest images raw-attacks
 	$(RIG) test attacks raw
+
+run-check-nic: kvm-gm qemu guest images
+	$(RIG) test nic
 
 run-check-loads: kvm-gm qemu guest load-images raw-attacks
 	$(RIG) test loads
@@ -158,6 +168,9 @@ run-check-qemu: kvm-gm kvm-stock qemu-tests guest load-images raw-attacks
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 	bench/$(@:run-bench-%=%)
+
+run-bench-nic: kvm-gm kvm-stock qemu guest images
+	bench/nic
 
 check-gmcc-corpus: gmcc
 	GMCC=$(GMCC) gmcc/tests/corpus --jobs $(JOBS) --btf $(KERNEL_HEADERS)/vmlinux $(KERNEL_MODULES)
@@ -229,7 +242,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo check check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing configured kvm-gm \
+.PHONY: all help deps demo demo-nic run-demo-nic check check-nic run-check-nic run-bench-nic check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
 	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean

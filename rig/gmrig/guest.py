@@ -4,6 +4,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import time
 
@@ -53,6 +54,12 @@ class Boot:
         self.launcher = launcher	# is started by gm-run
         self.modprobed = modprobed	# and these modules for kmod
         self.cards = tuple(nics.CARDS[name] for name in cards)	# passed through
+
+
+def keyring(guest):
+    """The tests' keyring as a file of this guest's own."""
+    shutil.copyfile(guest.config.need(guest.config.built("keys", "keyring.pem"), "images"),
+                    guest.keyring)
 
 
 class Guest:

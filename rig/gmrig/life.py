@@ -33,6 +33,10 @@ class Life:
     def sh(self, command, timeout=30):
         return self.guest.shell.check(command, timeout)
 
+    def peek(self, address):
+        """What the guest itself reads there, as root."""
+        return int(self.sh(f"devmem {address:#x} 32"), 16)
+
     def register(self):
         """Type gm_register at the human monitor; its output."""
         expect_equal("registered before", self.module(), None)

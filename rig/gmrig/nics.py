@@ -86,7 +86,9 @@ def prepare(outer, cards):
                      [line.rsplit("/", 1)[-1] for line in bound.split()],
                      ["vfio-pci", card.place])
         far = f"/sys/bus/pci/devices/0000:00:{card.slot + FAR:02x}.0"
+        # Silent by itself: what it sends must not wait for a guest that does not listen.
         outer.shell.check(f"busybox ip link set $(ls {far}/virtio*/net) name {card.far_link} && "
+                          f"echo 1 >/proc/sys/net/ipv6/conf/{card.far_link}/disable_ipv6 && "
                           f"busybox ip addr add {card.far}/24 dev {card.far_link} && "
                           f"busybox ip link set {card.far_link} up")
     if cards:

@@ -8,7 +8,7 @@ import tempfile
 from . import accel
 from .bochs import BochsOuter
 from .channel import from_first, tail
-from .guest import Boot, Guest
+from .guest import Boot, Guest, keyring
 from .outer import TROUBLE
 from .qemu import QemuOuter
 
@@ -90,8 +90,7 @@ class Session:
 
     def _new(self, guest):
         if guest.boot.device:
-            shutil.copyfile(self.config.need(self.config.built("keys", "keyring.pem"),
-                                             "images"), guest.keyring)
+            keyring(guest)
         return guest
 
     def second(self, boot_name):

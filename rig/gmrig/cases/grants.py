@@ -40,10 +40,6 @@ class Probe(Life):
         else:
             expect(False, f"{grant} is granted")
 
-    def peek(self, address):
-        """What the guest itself reads, as root."""
-        return int(self.sh(f"devmem {address:#x} 32"), 16)
-
     def hidden(self):
         return [(row["grant"], row["reads"], row["writes"]) for row in self.module()["hidden"]]
 
