@@ -313,20 +313,6 @@ static bool gm_mmio_check_hidden(PCIDevice *pdev, Error **errp)
     return !v.found;
 }
 
-/* vfio turns decoding off as well. */
-static void gm_mmio_reset(PCIDevice *pdev)
-{
-    const uint16_t decoding = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
-    uint16_t before = pdev->config_read(pdev, PCI_COMMAND, 2) & decoding;
-    uint16_t after;
-
-    device_cold_reset(DEVICE(pdev));
-    after = pdev->config_read(pdev, PCI_COMMAND, 2);
-    if ((after & decoding) != before) {
-        pdev->config_write(pdev, PCI_COMMAND, (after & ~decoding) | before, 2);
-    }
-}
-
 static void gm_mmio_unrealized(DeviceListener *listener, DeviceState *dev);
 static void gm_mmio_release(GmMmio *m);
 
