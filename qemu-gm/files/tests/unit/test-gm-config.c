@@ -1,8 +1,8 @@
 /*
  * Guarded modules: what the guest may write to configuration space.
  *
- * Of a function with each capability that there is, every byte is tried: what is
- * not expected here must be refused.
+ * Of a function with each capability that there is, every byte is tried: what
+ * is not expected here must be refused.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

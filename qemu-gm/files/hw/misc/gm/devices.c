@@ -1,11 +1,12 @@
 /*
  * Guarded modules: the pages of a sealed module that lead to devices.
  *
- * Two things can go wrong with them. A module that still has a pointer to pages
- * that it had for one device could reach another with it: so what has been given
- * to something (a BAR of a device, by name) is never given to anything else while
- * the seal lasts. And KVM tells of an exit by the guest's address: so of two
- * ranges at the same address only one is active, and what is idle there ends.
+ * Two things can go wrong with them. A module that still has a pointer to
+ * pages that it had for one device could reach another with it: so what has
+ * been given to something (a BAR of a device, by name) is never given to
+ * anything else while the seal lasts. And KVM tells of an exit by the guest's
+ * address: so of two ranges at the same address only one is active, and what
+ * is idle there ends.
  *
  * The file depends on glib and Error only, so that tests can be KVM.
  *

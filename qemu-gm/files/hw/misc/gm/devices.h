@@ -50,7 +50,7 @@ void gm_devices_leave(GmDevices *d, int range);
 
 const GmRange *gm_devices_range(const GmDevices *d, int range);
 
-/* Does another active range than @range touch these addresses of the guest's? */
+/* Would @range, at @gpa, touch what another active range is at? */
 bool gm_devices_conflict(const GmDevices *d, int range, uint64_t gpa);
 
 /**

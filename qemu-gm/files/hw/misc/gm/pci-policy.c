@@ -1,35 +1,40 @@
 /*
  * Guarded modules: what the guest may write to configuration space.
  *
- * Configuration space stays the guest's, since it has to fit the device into the
- * machine; and what a driver wants there, the guest's kernel does for it. But it must
- * not be a way to the registers, nor to have them change under the module, which
- * would go on with a device that is in another state than it thinks. So what is
- * not in the table below is refused, from the grant on: what a device has there
- * of its own can be a way to all of its registers (an index and a data register are
- * common), and the guest could prepare it for a module that it loads later.
+ * Configuration space stays the guest's, since it has to fit the device into
+ * the machine; and what a driver wants there, the guest's kernel does for it.
+ * But it must not be a way to the registers, nor to have them change under the
+ * module, which would go on with a device that is in another state than it
+ * thinks. So what is not in the table below is refused, from the grant on:
+ * what a device has there of its own can be a way to all of its registers (an
+ * index and a data register are common), and the guest could prepare it for a
+ * module that it loads later.
  *
  * Free are
  *
- *  - bus mastering, INTx, MSI and MSI-X: what the device does to the guest's memory
- *    and when it interrupts. Both are the guest's anyway, and all drivers ask for it.
- *  - the reporting of errors, and how PCI Express carries data: sizes, ordering, ASPM.
+ *  - bus mastering, INTx, MSI and MSI-X: what the device does to the guest's
+ *    memory and when it interrupts. Both are the guest's anyway, and all
+ *    drivers ask for it.
+ *  - the reporting of errors, and how PCI Express carries data: sizes,
+ *    ordering, ASPM.
  *  - what is read of vital product data; to write it would last.
  *
  * and until the module is sealed
  *
- *  - the BARs. Then a BAR that is mapped stays where it is, and its decoding on;
- *    one that is not can be placed and mapped, as a driver's probe has it done.
- *  - the boot ROM. Later nobody needs it, and a device may decode it in place of
- *    its registers.
- *  - power states, and resets of the function. A device comes back from D3hot, as
- *    from a reset, with registers as at power-on, if it comes. To set it back to D0
- *    is free. A driver that suspends the device is told that it stays in D0, which
- *    Linux takes for a device that cannot sleep; one that resets it by its function
- *    level reset finds it as it was.
+ *  - the BARs. Then a BAR that is mapped stays where it is, and its decoding
+ *    on; one that is not can be placed and mapped, as a driver's probe has it
+ *    done.
+ *  - the boot ROM. Later nobody needs it, and a device may decode it in place
+ *    of its registers.
+ *  - power states, and resets of the function. A device comes back from D3hot,
+ *    as from a reset, with registers as at power-on, if it comes. To set it
+ *    back to D0 is free. A driver that suspends the device is told that it
+ *    stays in D0, which Linux takes for a device that cannot sleep; one that
+ *    resets it by its function level reset finds it as it was.
  *
- * So nobody can have it share address space or requests in other ways (ATS, PRI, PASID,
- * ACS, SR-IOV, resizable BARs, enhanced allocation), or send it to a self-test.
+ * So nobody can have it share address space or requests in other ways (ATS,
+ * PRI, PASID, ACS, SR-IOV, resizable BARs, enhanced allocation), or send it to
+ * a self-test.
  *
  * The file depends on nothing of QEMU, so that tests can try every bit.
  *
@@ -54,9 +59,9 @@ typedef enum GmPciWhere {
 } GmPciWhere;
 
 /*
- * Registers that the guest may write. `free' are bits that it may change, sealed or
- * not; `loose' those that it may only until then; `zero' those of the latter, or
- * of none, that it may clear all the same.
+ * Registers that the guest may write. `free' are bits that it may change,
+ * sealed or not; `loose' those that it may only until then; `zero' those of
+ * the latter, or of none, that it may clear all the same.
  */
 static const struct GmPciRule {
     GmPciWhere where;

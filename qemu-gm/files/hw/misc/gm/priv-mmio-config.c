@@ -1,9 +1,11 @@
 /*
- * Guarded modules: the guest's writes to a granted device's configuration space.
+ * Guarded modules: the guest's writes to a granted device's configuration
+ * space.
  *
  * What may be written says pci-policy.c; what is refused has no effect, and is
- * counted. Bytes that are refused as a whole are not written at all, since to write
- * back what they are could do something: status bits are cleared by ones.
+ * counted. Bytes that are refused as a whole are not written at all, since to
+ * write back what they are could do something: status bits are cleared by
+ * ones.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

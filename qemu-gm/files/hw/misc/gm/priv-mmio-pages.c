@@ -1,17 +1,19 @@
 /*
  * Guarded modules: a granted device in the module's own pages.
  *
- * A module whose image has a DEVICES region does not reach its device through the
- * guest's page tables: memory BARs of whole pages get pages of that region, and keep
- * them until the seal ends (devices.c). What QEMU has mapped itself, as vfio does,
- * is there without an exit; MSI-X tables, and whatever QEMU has to see, are exits.
+ * A module whose image has a DEVICES region does not reach its device through
+ * the guest's page tables: memory BARs of whole pages get pages of that
+ * region, and keep them until the seal ends (devices.c). What QEMU has mapped
+ * itself, as vfio does, is there without an exit; MSI-X tables, and whatever
+ * QEMU has to see, are exits.
  *
  * Both is as the memory core says, and kept so: a listener hears of all that
- * changes in the BAR's own address space (vfio takes its mappings away around an
- * INTx interrupt), and of each time that the guest's changes, as when it maps
- * the BAR, or resets the bus. While the guest does not have the BAR mapped, or has put
- * another one of the module's on top of it, the pages lead nowhere. They
- * never lead to anything but this BAR, wherever the guest has put it.
+ * changes in the BAR's own address space (vfio takes its mappings away around
+ * an INTx interrupt), and of each time that the guest's changes, as when it
+ * maps the BAR, or resets the bus. While the guest does not have the BAR
+ * mapped, or has put another one of the module's on top of it, the pages lead
+ * nowhere. They never lead to anything but this BAR, wherever the guest has
+ * put it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -46,7 +48,7 @@ static bool gm_bar_wants_pages(const GmBar *bar)
            gm_bar_region(bar)->addr % GM_PAGE_SIZE == 0;
 }
 
-/* Our own address of the page at @offset if all of it can be had without exits. */
+/* Our own address of the page at @offset; 0: an access to it is an exit. */
 static uint64_t gm_bar_host(GmBar *bar, hwaddr offset)
 {
     MemoryRegionSection s = memory_region_find(&bar->root, offset,

@@ -7,19 +7,20 @@
  * whatever view, KVM itself, vhost, DMA of another device. Accesses of the
  * module have an address space each that holds the BAR and nothing else.
  *
- * The module reaches memory BARs in pages of its own, if it has some and there is
- * room (priv-mmio-pages.c). Otherwise it does so where the guest has mapped them: then
- * the guest can turn other accesses of it into accesses to the device, and the
- * other way round.
+ * The module reaches memory BARs in pages of its own, if it has some and there
+ * is room (priv-mmio-pages.c). Otherwise it does so where the guest has mapped
+ * them: then the guest can turn other accesses of it into accesses to the
+ * device, and the other way round.
  *
- * What stays the guest's is how the device fits into the machine: configuration
- * space, within limits (priv-mmio-config.c), and the MSI-X tables, for its PCI core.
- * To reset the bus that it is on, to put that to sleep, or to cut it off, is denial of
- * service, which the guest can do anyway.
+ * What stays the guest's is how the device fits into the machine:
+ * configuration space, within limits (priv-mmio-config.c), and the MSI-X
+ * tables, for its PCI core. To reset the bus that it is on, to put that to
+ * sleep, or to cut it off, is denial of service, which the guest can do
+ * anyway.
  *
- * The device is reset when it is granted and again before the guest sees it, so
- * that neither finds what the other has programmed. Its BARs stay where they
- * are; its interrupts are off, as after any reset.
+ * The device is reset when it is granted and again before the guest sees it,
+ * so that neither finds what the other has programmed. Its BARs stay where
+ * they are; its interrupts are off, as after any reset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -140,8 +140,8 @@ void gm_privilege_drop_all(GmEntry *entry);
 void gm_privilege_lost(GmPrivilege *p, const char *why);
 
 /*
- * An access by the module with the seal @view. False if none of its privileges is
- * for that.
+ * An access by the module with the seal @view. False if none of its privileges
+ * is for that.
  */
 bool gm_privilege_access(uint32_t view, GmAccess access, hwaddr addr,
                          MemTxAttrs attrs, uint8_t *data, unsigned len,
