@@ -111,6 +111,9 @@ raw-attacks: configured
 # A stock driver of Intel's network cards.
 stock = $(firstword $(wildcard $(KERNEL_MODULES)/kernel/drivers/net/ethernet/intel/$(1)/$(1).ko*))
 
+# What they absorb.
+absorbed = --absorb $(B)/guest/absorb/gm_net.ko,$(B)/guest/absorb/gm_devices.ko
+
 guard = $(GMCC) guard --btf $(KERNEL_HEADERS)/vmlinux $(3) -o $(IMAGES)/$(1).unsigned.ko $(2) && \
 	$(GMCC) sign --key $(B)/keys/signer.key --cert $(B)/keys/signer.crt \
 		-o $(IMAGES)/$(1).gm.ko $(IMAGES)/$(1).unsigned.ko
@@ -122,9 +125,10 @@ images: gmcc guest
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
-	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3)
-	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9)
-	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff)
+	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3 $(absorbed))
+	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9 $(absorbed))
+	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff \
+		$(absorbed))
 
 # The modules of rig/loads.toml.
 load-images: images
