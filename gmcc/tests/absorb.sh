@@ -132,6 +132,8 @@ printf ' ' | dd of="$tmp/one.ko" bs=1 seek=4096 oflag=append conv=notrunc 2> /de
 module | absorbs "the same with another object" "$tmp/one.ko"
 check "is another image" sh -c "[ \"\$('$GMCC' inspect '$tmp/good.gm.ko' | sed -n 's/^id *//p')\" != \"\$('$GMCC' inspect '$tmp/before.gm.ko' | sed -n 's/^id *//p')\" ]"
 
+check "damaged objects" mutate "$tmp/one.ko" "$GMCC_SAN" guard -q -o "$tmp/mut.ko" "$tmp/host.ko" --absorb
+
 func_wrap() {
 	printf '\tfunc __wrap_%s\n\tjmp __x86_return_thunk\n\tendfunc __wrap_%s\n' "$1" "$1"
 }

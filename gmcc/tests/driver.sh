@@ -67,4 +67,21 @@ else
 		"$GMCC" build -k "$kdir" "$tmp/module"
 	check "the signature is good" "$GMCC_SAN" verify -q --keyring "$tmp/d.crt" "$tmp/module/gm_plain.gm.ko"
 	json "the policy beside the module is obeyed" "j['stacks'] == 7" "$tmp/module/gm_plain.gm.ko"
+
+	# What there is to absorb, and the drivers that it is for.
+	stock=/lib/modules/$(basename "$kdir" | sed 's/^linux-headers-//')/kernel/drivers/net/ethernet/intel
+	cp -r "$here/../../guest/absorb" "$tmp/absorb"
+	check "builds what modules absorb" make -C "$kdir" M="$tmp/absorb" GM_TOP="$(cd "$here/../.." && pwd)" modules
+	for m in e1000e e1000 igb; do
+		ko=$(find "$stock/$m" -name "$m.ko*" 2> /dev/null)
+		if [ -z "$ko" ]; then
+			skip "$m with what it absorbs" "none under $stock"
+			continue
+		fi
+		check "$m with what it absorbs is guarded, and verifies" "$GMCC_SAN" guard -q --verify \
+			--absorb "$tmp/absorb/gm_net.ko,$tmp/absorb/gm_devices.ko" --privilege mmio -o "$tmp/absorbed.gm.ko" "$ko"
+		json "$m sends and receives by functions of its own" \
+			"('out-call', 'is_vmalloc_addr') not in gates and gates[('out-call', 'skb_put')]['call-sites'] == 1 and ('in-call', 'gm_poll') in gates and [(r['kind'], r['pages']) for r in j['regions'] if r['section'] == '.gm.devices'] == [('devices', 65)]" \
+			"$tmp/absorbed.gm.ko"
+	done
 fi

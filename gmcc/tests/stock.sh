@@ -29,30 +29,6 @@ sweep() {
 	[ $wrong -eq 0 ]
 }
 
-# mutate FILE COMMAND...: damaged copies are read or refused, never worse.
-mutate() {
-	python3 - "$@" <<-'P'
-	import random, subprocess, sys, tempfile
-	good = open(sys.argv[1], "rb").read()
-	for seed in range(60):
-	    random.seed(seed)
-	    data = bytearray(good)
-	    for _ in range(random.choice((1, 4, 32))):
-	        # Headers and tables are where damage tells.
-	        span = random.choice((64, len(data), 4096))
-	        at = random.randrange(span)
-	        data[-1 - at if span == 4096 else at] = random.choice((0, 255, random.randrange(256)))
-	    if seed % 4 == 0:
-	        del data[random.randrange(len(data)):]
-	    with tempfile.NamedTemporaryFile() as f:
-	        f.write(data)
-	        f.flush()
-	        run = subprocess.run(sys.argv[2:] + [f.name], capture_output=True)
-	    if run.returncode not in (0, 1) or b"Sanitizer" in run.stderr:
-	        sys.exit(f"seed {seed}: status {run.returncode}\n{run.stderr.decode()}")
-	P
-}
-
 if [ -z "$dummy" ]; then
 	skip "stock modules" "none under /lib/modules"
 else
