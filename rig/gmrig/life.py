@@ -74,9 +74,10 @@ class Life:
         """The crossings, after checking that they are in balance. The guest's own
         packets may be on their way; what is lost stays so, however long one waits."""
         deadline = deadline_in(10)
-        while self.module()["activations"] and time.monotonic() < deadline:
-            time.sleep(0.1)
         module = self.module()
+        while module["activations"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+            module = self.module()
         crossings = module["crossings"]
         expect_equal("activations at rest", module["activations"], 0)
         for enter, leave in (("in-call", "out-return"), ("out-call", "in-return"),

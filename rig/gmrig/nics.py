@@ -11,7 +11,9 @@ from .case import expect_equal
 # What L1's kernel wants: for the cards themselves, and for the far ends.
 MODULES = ("vfio_pci", "vfio_iommu_type1", "virtio_net")
 MACHINE = "kernel-irqchip=split"	# for interrupt remapping, if L0 has KVM
-APPEND = "intel_iommu=on "
+# A host that is busy is late with the timer's interrupts, and behind an IOMMU L1's kernel
+# would panic over that.
+APPEND = "intel_iommu=on no_timer_check "
 GUEST_APPEND = "iomem=relaxed "	# its root reads what it likes, drivers or not
 FAR = 8				# slots between a card and the far end of its wire
 
