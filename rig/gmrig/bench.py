@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 from .bochs import BochsOuter
-from .channel import RigError
+from .case import Failed
+from .channel import QmpError, RigError
 from .config import Config, ConfigError
 from .qemu import QemuOuter
 from .session import run_folder
@@ -51,9 +52,10 @@ def measure(outer, command):
     return [Figures(column) for column in zip(*rows)]
 
 
-def with_l1(name, measurements, vendor="svm"):
+def with_l1(name, measurements, vendor="svm", cards=()):
     """Run measurements(config, outer), which returns the exit status, in an L1 that
-    counts instructions. On SVM its kernel runs with its mitigations, on VMX without."""
+    counts instructions, and has these cards. On SVM its kernel runs with its mitigations,
+    on VMX without."""
     def say(text):
         print(text, flush=True)
 
@@ -63,7 +65,8 @@ def with_l1(name, measurements, vendor="svm"):
         if vendor == "vmx":
             outer = BochsOuter(config, run, ("bochs", "it counts instructions"), verbose=say)
         else:
-            outer = QemuOuter(config, run, ("tcg", "-icount wants it"), icount=True, verbose=say)
+            outer = QemuOuter(config, run, ("tcg", "-icount wants it"), icount=True,
+                              cards=cards, verbose=say)
         try:
             outer.start(timeout=TIMEOUT)
             status = measurements(config, outer)
@@ -72,6 +75,7 @@ def with_l1(name, measurements, vendor="svm"):
                 raise RigError(f"L1's kernel complained:\n{trouble}")
         finally:
             outer.stop()
-    except (ConfigError, RigError, OSError, subprocess.CalledProcessError) as error:
+    except (ConfigError, Failed, QmpError, RigError, OSError,
+            subprocess.CalledProcessError) as error:
         sys.exit(f"{name}: {error}")
     sys.exit(status)

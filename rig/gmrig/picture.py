@@ -45,3 +45,31 @@ def draw(result, stock):
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
             + text(LEFT, 28, "instructions, from exit to re-entry", ' font-weight="bold"') + "\n"
             + "\n".join(parts) + "\n</svg>\n")
+
+
+def bars(title, groups):
+    """SVG, of {group: {series: value}}: a bar for each, in groups."""
+    series = list(next(iter(groups.values())))
+    left, width = 160, 800
+    scale = (width - left - 90) / max(max(row.values()) for row in groups.values())
+    parts, y = [], 48
+    for index, name in enumerate(series):
+        x = left + index * 160
+        parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" '
+                     f'fill="{COLOURS[index]}"/>')
+        parts.append(text(x + 18, y, name))
+    y += 18
+    for group, row in groups.items():
+        parts.append(text(left - 8, y + 8 + 8 * len(series), group, ' text-anchor="end"'))
+        for colour, (name, value) in zip(COLOURS, row.items()):
+            parts.append(f'<rect x="{left}" y="{y}" width="{value * scale:.1f}" height="14" '
+                         f'fill="{colour}"><title>{group}, {name}: {value:.0f}</title></rect>')
+            parts.append(text(left + value * scale + 6, y + 12, f"{value:.0f}"))
+            y += 16
+        y += GAP
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" '
+            f'viewBox="0 0 {width} {y}">\n<title>{title}</title>\n'
+            "<style>text{font:12px sans-serif;fill:#1f2328}</style>\n"
+            f'<rect width="{width}" height="{y}" fill="#ffffff"/>\n'
+            + text(left, 24, title, ' font-weight="bold"') + "\n"
+            + "\n".join(parts) + "\n</svg>\n")
