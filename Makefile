@@ -125,6 +125,7 @@ images: gmcc guest
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
+	$(call guard,gm_pages,$(B)/guest/attack/gm_pages.ko)
 	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3 $(absorbed))
 	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9 $(absorbed))
 	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff \

@@ -7,7 +7,8 @@
  *	cat /sys/module/gm_probe/parameters/run		what it read
  *
  * Commands: msr INDEX, msr-write INDEX VALUE, in PORT, out PORT VALUE,
- * read ADDRESS, write ADDRESS VALUE (physical, 4 bytes), mwait, host VCPU.
+ * read ADDRESS, write ADDRESS VALUE (physical, 4 bytes), mwait, host VCPU. In gm_pages.c
+ * also own ADDRESS, own-write ADDRESS VALUE (in the module's own pages), page OFFSET.
  */
 #include <linux/io.h>
 #include <linux/module.h>
@@ -53,6 +54,30 @@ static int probe_access(unsigned long address, u32 *value, bool write)
 	return 0;
 }
 
+#ifdef GM_PROBE_PAGES
+GM_DEVICES(probe_devices, GM_PROBE_PAGES);
+
+/* The same in pages of the module's own. */
+static int probe_own(unsigned long address, u32 *value, bool write)
+{
+	volatile u32 *where = gm_devices_find(&probe_devices, address, sizeof(*where));
+
+	if (!where)
+		return -ENODEV;
+	if (write)
+		*where = *value;
+	else
+		*value = *where;
+	return 0;
+}
+
+/* So far into these pages, whatever is there. */
+static void probe_page(unsigned long at, u32 *value)
+{
+	*value = *(const volatile u32 *)((const volatile char *)&probe_devices + at);
+}
+#endif
+
 /* Asleep until somebody writes there, or an interrupt comes: at once, as it happens. */
 static void probe_mwait(void)
 {
@@ -93,6 +118,16 @@ static int probe_run(const char *val, const struct kernel_param *kp)
 		probe_result = value;
 	} else if (!strcmp(what, "write") && n == 3) {
 		r = probe_access(where, &value, true);
+#ifdef GM_PROBE_PAGES
+	} else if (!strcmp(what, "own") && n == 2) {
+		r = probe_own(where, &value, false);
+		probe_result = value;
+	} else if (!strcmp(what, "own-write") && n == 3) {
+		r = probe_own(where, &value, true);
+	} else if (!strcmp(what, "page") && n == 2) {
+		probe_page(where, &value);
+		probe_result = value;
+#endif
 	} else if (!strcmp(what, "mwait") && n == 1) {
 		probe_mwait();
 	} else if (!strcmp(what, "host") && n == 2) {

@@ -22,7 +22,9 @@ COMMAND_LINE = ("console=ttyS0 loglevel=5 panic=-1 mitigations=off nowatchdog "
                 "random.trust_cpu=on cryptomgr.notests audit=0")
 RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 # Devices to be granted, and to try DMA on what is.
-EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff"]
+EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff",
+        "-object", "memory-backend-ram,id=shm,size=64K,share=on",
+        "-device", "ivshmem-plain,id=shm0,memdev=shm"]
 ETHTOOL = "/usr/sbin/ethtool"
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended

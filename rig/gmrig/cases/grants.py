@@ -8,7 +8,6 @@ from ..channel import QmpError
 from ..life import Life
 
 MODULE = "gm_probe"
-RUN = f"/sys/module/{MODULE}/parameters/run"
 EDU = "edu0"				# a device of QEMU's, for students
 EDU_ID, EDU_LIVENESS = 0, 4		# its registers: what it is; the inverse of what was written
 EDU_IS = 0x010000ed
@@ -17,20 +16,21 @@ I8042_STATUS = 0x64
 
 
 class Probe(Life):
-    def __init__(self, bench):
-        super().__init__(bench.guest, MODULE)
+    def __init__(self, bench, module=MODULE):
+        super().__init__(bench.guest, module)
+        self.parameter = f"/sys/module/{module}/parameters/run"
         self.qmp = bench.guest.qmp
 
     def run(self, command):
         """What the module reads."""
-        self.sh(f"echo {command} >{RUN}")
-        return int(self.sh(f"cat {RUN}"), 16)
+        self.sh(f"echo {command} >{self.parameter}")
+        return int(self.sh(f"cat {self.parameter}"), 16)
 
     def grant(self, *grants):
-        self.qmp.execute("gm-grant", name=MODULE, grants=list(grants))
+        self.qmp.execute("gm-grant", name=self.name, grants=list(grants))
 
     def revoke(self, *grants):
-        self.qmp.execute("gm-revoke", name=MODULE, grants=list(grants))
+        self.qmp.execute("gm-revoke", name=self.name, grants=list(grants))
 
     def refused(self, grant, text):
         try:
@@ -178,8 +178,8 @@ def grant_device_shared(bench):
     probe.grant(f"mmio={EDU}")
     expect_equal("DMA", copied(probe, where + EDU_ID, other), ONES)
     probe.sh(f"(for i in $(seq 40); do devmem {where:#x} 32; done >/tmp/seen) & "
-             f"for i in $(seq 40); do echo read {where:#x} >{RUN}; cat {RUN}; done >/tmp/read; "
-             "wait", 60)
+             f"for i in $(seq 40); do echo read {where:#x} >{probe.parameter}; "
+             f"cat {probe.parameter}; done >/tmp/read; wait", 60)
     expect_equal("another CPU", set(probe.sh("cat /tmp/seen").split()), {"0xFFFFFFFF"})
     expect_equal("the module", set(probe.sh("cat /tmp/read").split()), {f"{EDU_IS:#x}"})
     probe.revoke(f"mmio={EDU}")
@@ -221,3 +221,70 @@ def grant_beyond(bench):
             expect_equal("grants", probe.module()["grants"], [])
         else:
             expect(False, f"{texts} are granted")
+
+
+def find_shm(probe):
+    folder = probe.sh("grep -l 0x1110 /sys/bus/pci/devices/*/device").strip().rsplit("/", 1)[0]
+    probe.sh(f"echo 1 >{folder}/enable; "
+             f"printf '\\007' | dd of={folder}/config bs=1 seek=4 conv=notrunc 2>&1")
+    rows = probe.sh(f"head -n 3 {folder}/resource").splitlines()
+    return folder, int(rows[2].split()[0], 16)
+
+
+def bars(probe, grant):
+    return [row["bars"] for row in probe.module()["hidden"] if row["grant"] == grant][0]
+
+
+@case
+def grant_device_pages(bench):
+    """A device in the module's own pages, by exits and without."""
+    probe = Probe(bench, "gm_pages")
+    folder, where = find_edu(probe)
+    shm_folder, shm = find_shm(probe)
+    probe.register()
+    probe.load()
+    probe.sh(f"! echo own {where:#x} >{probe.parameter}")
+    probe.grant(f"mmio={EDU}")
+    expect_equal("what the module reads", probe.run(f"own {where + EDU_ID:#x}"), EDU_IS)
+    probe.run(f"own-write {where + EDU_LIVENESS:#x} 0x12345678")
+    expect_equal("what the module has written, inverted",
+                 probe.run(f"own {where + EDU_LIVENESS:#x}"), 0x12345678 ^ ONES)
+    expect_equal("what the guest tried", probe.hidden(), [(f"mmio={EDU}", 0, 0)])
+    expect_equal("through the guest's page tables", probe.run(f"read {where + EDU_ID:#x}"), ONES)
+    expect_equal("what the guest tried", probe.hidden(), [(f"mmio={EDU}", 1, 0)])
+    expect_equal("BARs", bars(probe, f"mmio={EDU}"),
+                 [{"bar": 0, "access": "own-pages", "pages": 256, "direct-pages": 0}])
+
+    # Memory: no exits.
+    probe.grant("mmio=shm0")
+    probe.run(f"own-write {shm + 0x2008:#x} 0x12345678")
+    expect_equal("what the module reads", probe.run(f"own {shm + 0x2008:#x}"), 0x12345678)
+    expect_equal("what the guest reads", probe.peek(shm + 0x2008), ONES)
+    expect_equal("BARs", bars(probe, "mmio=shm0"),
+                 [{"bar": 0, "access": "guest-pages"},
+                  {"bar": 2, "access": "own-pages", "pages": 16, "direct-pages": 16}])
+    expect_equal("at its page", probe.run(f"page {257 * 4096 + 0x2008:#x}"), 0x12345678)
+
+    # The guest resets the function's registers in vain, and it stays awake.
+    probe.sh(f"printf '\\0\\0\\0\\0' | dd of={folder}/config bs=1 seek=16 conv=notrunc 2>&1")
+    probe.sh(f"printf '\\377' | dd of={folder}/config bs=1 seek=48 conv=notrunc 2>&1")
+    expect(probe.module()["hidden"][0]["config-writes"] >= 2, "nothing was refused")
+    expect_equal("what the module reads", probe.run(f"own {where + EDU_ID:#x}"), EDU_IS)
+
+    # Revoked: the same pages show what the guest sees.
+    probe.revoke("mmio=shm0")
+    expect_equal("what the module reads", probe.run(f"page {257 * 4096 + 0x2008:#x}"), 0x12345678)
+    expect_equal("what the guest reads", probe.peek(shm + 0x2008), 0x12345678)
+    probe.grant("mmio=shm0")
+    expect_equal("what the module reads", probe.run(f"page {257 * 4096 + 0x2008:#x}"), 0x12345678)
+    probe.revoke("mmio=shm0")
+    expect_equal("violations", probe.violations(), 0)
+
+    # With the seal.
+    probe.unload()
+    probe.load()
+    expect_equal("what the module reads", probe.run(f"own {where + EDU_ID:#x}"), EDU_IS)
+    expect_equal("through the guest's page tables", probe.run(f"read {where + EDU_ID:#x}"), ONES)
+    probe.unload()
+    probe.qmp.execute("gm-unregister", name=probe.name)
+    expect_equal("what the guest reads", probe.peek(where + EDU_ID), EDU_IS)
