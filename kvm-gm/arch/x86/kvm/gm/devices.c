@@ -193,7 +193,7 @@ static void gm_free_range(struct gm_device_range *range)
 	kvfree(range);
 }
 
-DEFINE_FREE(gm_range, struct gm_device_range *, if (!IS_ERR_OR_NULL(_T)) gm_free_range(_T))
+DEFINE_FREE(gm_range, struct gm_device_range *, gm_free_range(_T))
 
 static int gm_watch_range(struct gm_device_range *range)
 {
@@ -274,12 +274,14 @@ static void gm_list_range(struct gm_seal *seal, u32 i, const struct gm_device_ra
 	struct kvm_gm_devices *list = page_address(seal->pages[seal->devices->first].page);
 
 	WRITE_ONCE(list->seq, list->seq + 1);
+	/* Whoever reads something new sees that `seq' is odd ... */
 	smp_wmb();
 	list->ranges[i] = (struct kvm_gm_device_range) {
 		.gpa = range ? range->gpa : 0,
 		.size = range ? (u64)range->nr_pages << PAGE_SHIFT : 0,
 		.page = range ? range->page : 0,
 	};
+	/* ... or even only once all of it is there. */
 	smp_wmb();
 	WRITE_ONCE(list->seq, list->seq + 1);
 }

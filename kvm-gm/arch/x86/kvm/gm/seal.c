@@ -437,14 +437,14 @@ static int gm_find_id(struct gm *gm, struct gm_seal *seal)
 /* What an ioctl is about, with kvm->slots_lock held; -EINVAL, -ENOENT or -ESTALE if nothing. */
 struct gm_seal *gm_get_sealed(struct kvm *kvm, u32 id, u32 generation)
 {
+	struct gm *gm = kvm->arch.gm;
 	struct gm_seal *seal;
 
 	if (!id || id > KVM_GM_MAX_SEALS)
 		return ERR_PTR(-EINVAL);
 
-	seal = rcu_dereference_protected(kvm->arch.gm->seals[array_index_nospec(id,
-									KVM_GM_MAX_SEALS + 1)],
-					 lockdep_is_held(&kvm->slots_lock));
+	id = array_index_nospec(id, KVM_GM_MAX_SEALS + 1);
+	seal = rcu_dereference_protected(gm->seals[id], lockdep_is_held(&kvm->slots_lock));
 	if (!seal)
 		return ERR_PTR(-ENOENT);
 	return seal->generation == generation ? seal : ERR_PTR(-ESTALE);
