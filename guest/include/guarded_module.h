@@ -101,9 +101,15 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 /*
  * A function that the guest is to run: a call to it from the module's other code is a
  * crossing, as any call of the kernel's, and one is enough for a loop in it. It is
- * in nobody's way to change, so it may be anything by the time that it is called.
+ * in nobody's way to change, so it may be anything by the time that it is called: the
+ * compiler must not conclude from what it is which registers it leaves alone, what it
+ * returns, or what it does with its arguments.
  */
+#if __has_attribute(__noipa__)
+#define GM_GUEST	__attribute__((__noipa__, __section__(".gm.guest")))
+#else
 #define GM_GUEST	noinline __attribute__((__section__(".gm.guest")))
+#endif
 
 /*
  * Pages that registers of devices appear in, once they are granted (with a request for
