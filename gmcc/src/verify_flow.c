@@ -21,6 +21,7 @@ struct flow {
 	struct vimg *v;
 	struct block *blocks;		/* [0] is none */
 	size_t nr_blocks;
+	bool *starts;			/* by block: of a function, whatever symbols say */
 	const struct gm_frame **frames;	/* by call, NULL: none */
 	size_t nr_calls;
 
@@ -147,6 +148,35 @@ static void number_blocks(struct flow *f)
 	}
 }
 
+static void start_at(struct flow *f, const struct vinsn *n)
+{
+	if (n)
+		f->starts[n->block] = true;
+}
+
+/* What is called, by the text or by a gate, or has a symbol. */
+static void find_starts(struct flow *f)
+{
+	struct vimg *v = f->v;
+
+	f->starts = xalloc(f->nr_blocks * sizeof(*f->starts));
+	for (uint32_t i = 0; i < v->man->regions.count; i++) {
+		const struct vsec *s = text(v, i);
+
+		for (size_t j = 0; s && j < s->nr_insns; j++)
+			if (s->insns[j].kind == V_CALL)
+				start_at(f, target_of(&s->insns[j]));
+		for (size_t j = 0; s && j < s->nr_funcs; j++)
+			start_at(f, vinsn_at(s, s->funcs[j]->value));
+	}
+	for (uint32_t i = 0; i < v->man->gates.count; i++) {
+		const struct vsec *s = gate_target(v, &v->gates[i]);
+
+		if (s)
+			start_at(f, vinsn_at(s, v->gates[i].target_addend));
+	}
+}
+
 static void flow_to(struct flow *f, const struct vinsn *n, const struct stack_state *st)
 {
 	uint32_t b = n ? n->block : 0, slot = b ? f->slots[b] : 0;
@@ -180,6 +210,21 @@ static bool may_go(const struct vsec *s, const struct vinsn *n, const struct sta
 	return taken == ((condition == 4) == st->zero);
 }
 
+/*
+ * A jump to a function's start, or to a stub, with the return address on top is a call
+ * whose return is the caller's. What registers hold is no matter there, and the stub for
+ * a pointer leads to all functions: one that is known too little of must not spoil all.
+ */
+static void flow_jump(struct flow *f, const struct vsec *s, const struct vinsn *n, const struct stack_state *st)
+{
+	const struct vinsn *to = target_of(n);
+
+	if (to && st->reg[STACK_RSP] == STACK_ENTRY && (n->target_sec != s || f->starts[to->block]))
+		flow_entry(f, to);
+	else
+		flow_to(f, to, st);
+}
+
 /* One instruction; false: control does not go on behind it. @fr: of a call. */
 static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
 		 const struct gm_frame *fr, struct stack_state *st)
@@ -206,7 +251,7 @@ static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
 		if (n->kind == V_JCC && !may_go(s, n, st, true))
 			break;
 		st->zero = -1;
-		flow_to(f, target_of(n), st);
+		flow_jump(f, s, n, st);
 		break;
 	}
 	st->zero = -1;
@@ -411,6 +456,7 @@ struct stack_call *stack_follow_all(struct vimg *v)
 
 	mark_blocks(v);
 	number_blocks(&f);
+	find_starts(&f);
 	f.slots = xalloc(f.nr_blocks * sizeof(*f.slots));
 	f.queued = xalloc(f.nr_blocks * sizeof(*f.queued));
 	f.todo = xalloc(f.nr_blocks * sizeof(*f.todo));

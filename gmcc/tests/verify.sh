@@ -17,7 +17,12 @@ cat "$here/prelude.s" "$here/victim.s" > "$tmp/in.s"
 "$CC" -c -x assembler -o "$tmp/victim.ko" "$tmp/in.s"
 check "guards the victim" "$GMCC_SAN" guard -q -o "$tmp/victim.gm.ko" "$tmp/victim.ko"
 check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
-{ cat "$tmp/in.s"; printf '\t.section .gm.hostinfo, "a"\n\t.p2align 12\n\t.zero 4096\n'; } > "$tmp/asks.s"
+{
+	cat "$tmp/in.s"
+	printf '\t.section .gm.hostinfo, "a"\n\t.p2align 12\n\t.zero 4096\n'
+	# By way of a pointer this leads to f, and has something else in %rbx.
+	printf '\t.text\n\tfunc tail\n\tmov %%rdi, %%rbx\n\tjmp __x86_indirect_thunk_rax\n\tendfunc tail\n'
+} > "$tmp/asks.s"
 "$CC" -c -x assembler -o "$tmp/asks.ko" "$tmp/asks.s"
 check "guards it with requests" "$GMCC_SAN" guard -q --privilege hostinfo --privilege msr=0x35 \
 	--privilege pio=0x60-0x64 -o "$tmp/asks.gm.ko" "$tmp/asks.ko"
