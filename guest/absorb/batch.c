@@ -309,7 +309,8 @@ static irqreturn_t gm_irq(int irq, void *data)
 int __wrap_request_threaded_irq(unsigned int irq, irq_handler_t handler, irq_handler_t thread,
 				unsigned long flags, const char *name, void *data)
 {
-	struct hook *h = handler && irq ? hook_new(data) : NULL;
+	/* What hooks[] has for free and busy is nothing to find. */
+	struct hook *h = handler && irq && (unsigned long)data > 1 ? hook_new(data) : NULL;
 	int ret;
 
 	if (h) {
