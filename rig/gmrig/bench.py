@@ -3,6 +3,7 @@
 run in L1, where a tick of the TSC is one, and print samples. That is so under QEMU's
 -icount, which emulates SVM, and in Bochs, which emulates VMX."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,30 +53,43 @@ def measure(outer, command):
     return [Figures(column) for column in zip(*rows)]
 
 
-def with_l1(name, measurements, vendor="svm", cards=()):
-    """Run measurements(config, outer), which returns the exit status, in an L1 that
-    counts instructions, and has these cards. On SVM its kernel runs with its mitigations,
-    on VMX without."""
+@contextlib.contextmanager
+def counting_l1(config, run, vendor="svm", cards=()):
+    """An L1 that counts instructions, and has these cards; its kernel must not complain. On
+    SVM it runs with its mitigations, on VMX without."""
     def say(text):
         print(text, flush=True)
 
+    if vendor == "vmx":
+        outer = BochsOuter(config, run, ("bochs", "it counts instructions"), verbose=say)
+    else:
+        outer = QemuOuter(config, run, ("tcg", "-icount wants it"), icount=True,
+                          cards=cards, verbose=say)
+    try:
+        outer.start(timeout=TIMEOUT)
+        yield outer
+        trouble = outer.trouble()
+        if trouble:
+            raise RigError(f"L1's kernel complained:\n{trouble}")
+    finally:
+        outer.stop()
+
+
+def exit_with(name, measurements):
+    """Run measurements(config, its folder), which returns the exit status."""
     try:
         config = Config()
-        run = run_folder(config)
-        if vendor == "vmx":
-            outer = BochsOuter(config, run, ("bochs", "it counts instructions"), verbose=say)
-        else:
-            outer = QemuOuter(config, run, ("tcg", "-icount wants it"), icount=True,
-                              cards=cards, verbose=say)
-        try:
-            outer.start(timeout=TIMEOUT)
-            status = measurements(config, outer)
-            trouble = outer.trouble()
-            if trouble:
-                raise RigError(f"L1's kernel complained:\n{trouble}")
-        finally:
-            outer.stop()
+        status = measurements(config, run_folder(config))
     except (ConfigError, Failed, QmpError, RigError, OSError,
             subprocess.CalledProcessError) as error:
         sys.exit(f"{name}: {error}")
     sys.exit(status)
+
+
+def with_l1(name, measurements, vendor="svm"):
+    """Run measurements(config, outer), which returns the exit status, in one such L1."""
+    def run_them(config, run):
+        with counting_l1(config, run, vendor) as outer:
+            return measurements(config, outer)
+
+    exit_with(name, run_them)

@@ -29,8 +29,9 @@ class End:
 class Nic(Life):
     """The card in the guest, with a guarded driver, or the stock one."""
 
-    def __init__(self, guest, name, guarded=True):
+    def __init__(self, guest, name, guarded=True, parameters=""):
         super().__init__(guest, name)
+        self.parameters = parameters	# of the driver
         self.card = CARDS[name]
         self.guarded = guarded
         self.grant = f"mmio={self.card.device}"
@@ -52,9 +53,9 @@ class Nic(Life):
                 self.sh(f"[ ! -e /modules/{name}.ko ] || grep -q ^{name} /proc/modules || "
                         f"insmod /modules/{name}.ko")
         if self.guarded:
-            self.load()
+            self.load(self.parameters)
         else:
-            self.sh(f"insmod /modules/{self.name}.ko")
+            self.sh(f"insmod /modules/{self.name}.ko {self.parameters}".rstrip())
 
     def remove(self):
         if self.guarded:

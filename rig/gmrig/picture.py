@@ -50,7 +50,7 @@ def draw(result, stock):
 def bars(title, groups):
     """SVG, of {group: {series: value}}: a bar for each, in groups."""
     series = list(next(iter(groups.values())))
-    left, width = 160, 800
+    left, width = 200, 800
     scale = (width - left - 90) / max(max(row.values()) for row in groups.values())
     parts, y = [], 48
     for index, name in enumerate(series):
