@@ -259,6 +259,15 @@ static struct sym *import_named(const struct obj *o, const char *name)
 	return NULL;
 }
 
+/* By this name the linker would have found it; not a namesake of one file's own. */
+static struct sym *global_named(const struct obj *o, const char *name)
+{
+	for (size_t i = 1; i < o->nr_syms; i++)
+		if (o->syms[i]->sec && ELF64_ST_BIND(o->syms[i]->info) == STB_GLOBAL && !strcmp(o->syms[i]->name, name))
+			return o->syms[i];
+	return NULL;
+}
+
 static bool redirect(struct obj *o, const struct sym *from, struct sym *to)
 {
 	bool any = false;
@@ -418,7 +427,7 @@ static struct sym *resolve(struct obj *o, const struct donor *d, struct sym *y, 
 	if (here)
 		here->internal = false;
 	else
-		here = symbol_defined(o, name);
+		here = global_named(o, name);
 	if (!here) {
 		here = obj_symbol(o, name, STT_NOTYPE, NULL, 0, 0);
 		here->info = ELF64_ST_INFO(STB_GLOBAL, STT_NOTYPE);

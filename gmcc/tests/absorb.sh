@@ -127,6 +127,16 @@ code "a call leads inside" f <<-'S'
 	jmpq   f+0x14
 	__wrap_add-0x4
 S
+# What an object imports is the kernel's, or what the module has for all to see.
+{
+	module
+	printf '\t.text\n\tfunc fresh\n\tjmp __x86_return_thunk\n\tendfunc fresh\n'
+} > "$tmp/namesake.s"
+absorbs "a module with a static function of the name of an import" "$tmp/one.ko" < "$tmp/namesake.s"
+json "which is not what the object calls" "gates[('out-call', 'fresh')]['call-sites'] == 1" "$tmp/good.gm.ko"
+{ printf '\t.globl fresh\n'; cat "$tmp/namesake.s"; } | absorbs "the same with a global one" "$tmp/one.ko"
+json "which is" "('out-call', 'fresh') not in gates and ('in-call', 'fresh') in gates" "$tmp/good.gm.ko"
+module | absorbs "a module with two functions of an object again" "$tmp/one.ko"
 cp "$tmp/good.gm.ko" "$tmp/before.gm.ko"
 printf ' ' | dd of="$tmp/one.ko" bs=1 seek=4096 oflag=append conv=notrunc 2> /dev/null
 module | absorbs "the same with another object" "$tmp/one.ko"
