@@ -24,7 +24,7 @@ RCU_STALL = 21			# s, Linux's own limit, on a host of usual speed
 # Devices to be granted, and to try DMA on what is.
 EDUS = ["-device", "edu,id=edu0", "-device", "edu,id=edu1,dma_mask=0xffffffff",
         "-object", "memory-backend-ram,id=shm,size=64K,share=on",
-        "-device", "ivshmem-plain,id=shm0,memdev=shm"]
+        "-device", "ivshmem-plain,id=shm0,memdev=shm,master=on"]
 ETHTOOL = "/usr/sbin/ethtool"
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended

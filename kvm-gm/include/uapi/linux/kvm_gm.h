@@ -377,6 +377,7 @@ struct kvm_gm_exit {
 #define KVM_GM_RUN_VIEW(run)	(((run)->flags >> KVM_GM_RUN_VIEW_SHIFT) & 0x1f)
 /* KVM_EXIT_MMIO: it has done so in its DEVICES region; phys_addr is by `gpa' of KVM_GM_MAP. */
 #define KVM_GM_RUN_DEVICES	(1 << 13)
+#define KVM_GM_RUN_FLAGS	(0x1f << KVM_GM_RUN_VIEW_SHIFT | KVM_GM_RUN_DEVICES)
 
 #define KVM_GM_SEAL	_IOWR(KVMIO, 0xf0, struct kvm_gm_seal)
 #define KVM_GM_UNSEAL	_IOW(KVMIO, 0xf1, __u32)

@@ -237,6 +237,12 @@ static void test_seal_pages(void)
     }
 }
 
+/* To the memory of a module that is a megabyte below. */
+static bool translate_back(void *opaque, uint64_t va, uint64_t *gpa)
+{
+    return gm_test_translate(opaque, va - 0x100000, gpa);
+}
+
 static bool translate_elsewhere(void *opaque, uint64_t va, uint64_t *gpa)
 {
     gm_test_translate(opaque, va, gpa);
@@ -268,13 +274,14 @@ static void test_seal_others(void)
               s.values[GM_TEST_A_SHARED] = MODULE), EINVAL,
              "overlaps sealed pages");
     BAD_SEAL((g_ptr_array_add(s.others, other),
-              s.values[GM_TEST_A_TEXT] -= 1ULL << 36,
-              s.values[GM_TEST_A_GATES] -= 1ULL << 36,
-              s.values[GM_TEST_A_DATA] -= 1ULL << 36,
-              s.values[GM_TEST_A_STACKS] -= 1ULL << 36,
-              s.values[GM_TEST_A_HOSTINFO] -= 1ULL << 36,
-              s.values[GM_TEST_A_DEVICES] -= 1ULL << 36,
-              s.values[GM_TEST_A_SHARED] -= 1ULL << 36,
+              s.translate = translate_back,
+              s.values[GM_TEST_A_TEXT] += 0x100000,
+              s.values[GM_TEST_A_GATES] += 0x100000,
+              s.values[GM_TEST_A_DATA] += 0x100000,
+              s.values[GM_TEST_A_STACKS] += 0x100000,
+              s.values[GM_TEST_A_HOSTINFO] += 0x100000,
+              s.values[GM_TEST_A_DEVICES] += 0x100000,
+              s.values[GM_TEST_A_SHARED] += 0x100000,
               s.t.m->relocs.count = 0), EFAULT, "shares memory");
     seal_cleanup(&first);
 }

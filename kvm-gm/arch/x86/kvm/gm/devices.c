@@ -119,6 +119,7 @@ bool gm_find_device(struct kvm_vcpu *vcpu, gpa_t gpa)
 	u64 page;
 
 	vcpu->arch.gm.device_gpa = INVALID_GPA;
+	vcpu->run->flags &= ~KVM_GM_RUN_DEVICES;
 	if (!devices)
 		return true;
 	page = gpa_to_gfn(gpa) - seal->aperture - GM_MAX_TABLES - devices->first;
@@ -131,6 +132,7 @@ bool gm_find_device(struct kvm_vcpu *vcpu, gpa_t gpa)
 		return false;
 	vcpu->arch.gm.device_gpa = range->gpa + ((page - range->page) << PAGE_SHIFT) +
 				   offset_in_page(gpa);
+	vcpu->run->flags |= KVM_GM_RUN_DEVICES;
 	return true;
 }
 

@@ -65,6 +65,9 @@ static int gm_exception(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 
 int gm_handle_exit(struct kvm_vcpu *vcpu, const struct gm_exit *exit)
 {
+	/* If it is userspace's to emulate: whose access it is, until the vCPU leaves. */
+	vcpu->run->flags |= vcpu->arch.gm.view << KVM_GM_RUN_VIEW_SHIFT;
+
 	switch (exit->class) {
 	case GM_EXIT_HOST:
 	case GM_EXIT_HYPERCALL:

@@ -278,6 +278,7 @@ void gm_vcpu_create(struct kvm_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(v->roots); i++)
 		v->roots[i] = INVALID_PAGE;
 	v->device_gpa = INVALID_GPA;
+	v->enabled = gm_enabled(vcpu->kvm);
 }
 
 void __gm_vcpu_destroy(struct kvm_vcpu *vcpu)

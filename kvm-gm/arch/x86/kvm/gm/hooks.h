@@ -26,6 +26,12 @@ static inline bool gm_enabled(struct kvm *kvm)
 	return unlikely(kvm->arch.gm);
 }
 
+/* The same, where each instruction counts; true from gm_vcpu_create() on. */
+static __always_inline bool vcpu_has_gm(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.gm.enabled);
+}
+
 /* Is the vCPU in a module's view, i.e. is privilege raised? */
 static inline bool gm_inside(struct kvm_vcpu *vcpu)
 {
@@ -41,11 +47,11 @@ static inline bool gm_inside(struct kvm_vcpu *vcpu)
 static __always_inline bool gm_in_guest_context(struct kvm_vcpu *vcpu,
 						bool (*fastpath)(struct kvm_vcpu *vcpu))
 {
-	bool kept = IS_ENABLED(CONFIG_TRACE_IRQFLAGS) || context_tracking_enabled_this_cpu();
-	bool done;
+	bool kept, done;
 
-	if (!unlikely(vcpu->kvm->arch.gm))
+	if (!vcpu_has_gm(vcpu))
 		return false;
+	kept = IS_ENABLED(CONFIG_TRACE_IRQFLAGS) || context_tracking_enabled_this_cpu();
 	if (kept)
 		guest_state_exit_irqoff();
 	instrumentation_begin();
@@ -144,32 +150,21 @@ static inline void gm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	if (unlikely(vcpu->cpu != cpu))
 		__gm_vcpu_moved(vcpu, cpu);
-	if (gm_enabled(vcpu->kvm))
+	if (vcpu_has_gm(vcpu))
 		__gm_vcpu_load(vcpu, cpu);
 }
 
 /*
- * KVM emulates an access at @gpa, known from the CPU. True: it is at a page of the module's
+ * KVM emulates an access of a module's at @gpa. True: it is at a page of the module's
  * DEVICES region, and so userspace's and nobody else's, at the address that @gpa becomes.
  */
 static inline bool gm_device_access(struct kvm_vcpu *vcpu, gpa_t *gpa)
 {
-	if (!gm_inside(vcpu) || vcpu->arch.gm.device_gpa == INVALID_GPA)
+	if (vcpu->arch.gm.device_gpa == INVALID_GPA)
 		return false;
 
 	*gpa = vcpu->arch.gm.device_gpa;
 	return true;
-}
-
-/* Userspace learns whose access it is that it is to emulate, and by which way. */
-static inline u16 gm_run_flags(struct kvm_vcpu *vcpu)
-{
-	struct kvm_vcpu_gm *v = &vcpu->arch.gm;
-
-	if (!gm_inside(vcpu))
-		return 0;
-	return v->view << KVM_GM_RUN_VIEW_SHIFT |
-	       (vcpu->mmio_needed && v->device_gpa != INVALID_GPA ? KVM_GM_RUN_DEVICES : 0);
 }
 
 /*
@@ -178,7 +173,7 @@ static inline u16 gm_run_flags(struct kvm_vcpu *vcpu)
  */
 static inline int gm_vcpu_update(struct kvm_vcpu *vcpu)
 {
-	return gm_enabled(vcpu->kvm) ? __gm_vcpu_update(vcpu) : 1;
+	return vcpu_has_gm(vcpu) ? __gm_vcpu_update(vcpu) : 1;
 }
 
 /*
@@ -188,14 +183,14 @@ static inline int gm_vcpu_update(struct kvm_vcpu *vcpu)
  */
 static inline void gm_set_cr0(struct kvm_vcpu *vcpu, unsigned long old, unsigned long new)
 {
-	if (gm_enabled(vcpu->kvm) && (old & ~new & X86_CR0_WP))
+	if (vcpu_has_gm(vcpu) && (old & ~new & X86_CR0_WP))
 		__gm_end_kernel(vcpu);
 }
 
 /* A second-level page fault, before KVM maps anything: a violation? */
 static inline int gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
-	return gm_enabled(vcpu->kvm) ? __gm_page_fault(vcpu, gpa, error_code) :
+	return vcpu_has_gm(vcpu) ? __gm_page_fault(vcpu, gpa, error_code) :
 				       GM_CONTINUE;
 }
 
@@ -211,21 +206,21 @@ static inline int gm_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code
 static inline int gm_faultin_pfn(struct kvm_vcpu *vcpu,
 				 struct kvm_page_fault *fault)
 {
-	return gm_enabled(vcpu->kvm) ? __gm_faultin_pfn(vcpu, fault) :
+	return vcpu_has_gm(vcpu) ? __gm_faultin_pfn(vcpu, fault) :
 				       GM_FAULTIN_GUEST;
 }
 
 /* The vCPU's roots have become obsolete or are to be freed. */
 static inline void gm_free_roots(struct kvm_vcpu *vcpu)
 {
-	if (gm_enabled(vcpu->kvm))
+	if (vcpu_has_gm(vcpu))
 		__gm_free_roots(vcpu);
 }
 
 /* A hypercall instruction: a gate's business? */
 static inline int gm_hypercall(struct kvm_vcpu *vcpu)
 {
-	return gm_enabled(vcpu->kvm) ? __gm_hypercall(vcpu) : GM_CONTINUE;
+	return vcpu_has_gm(vcpu) ? __gm_hypercall(vcpu) : GM_CONTINUE;
 }
 
 /* An event is about to be injected: drop privilege first (I2). */

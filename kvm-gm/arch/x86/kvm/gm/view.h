@@ -63,6 +63,8 @@ static __always_inline void __gm_leave_view(struct kvm_vcpu *vcpu)
 	struct gm_seal *seal = v->seal;
 	hpa_t root;
 
+	/* What userspace is told of from now on is the guest's. */
+	vcpu->run->flags &= ~KVM_GM_RUN_FLAGS;
 	root = gm_switch_root(vcpu, 0);
 	kvm_x86_ops.gm->leave_view(vcpu, root, v->guest_cr3);
 
