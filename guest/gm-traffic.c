@@ -7,7 +7,7 @@
  *	gm-traffic receive udp PORT COUNT	until COUNT have come, or none for IDLE ms
  *	gm-traffic send udp ADDRESS PORT SIZE COUNT [PAUSE]
  *	gm-traffic receive tcp PORT
- *	gm-traffic send tcp ADDRESS PORT BYTES
+ *	gm-traffic send tcp ADDRESS PORT [BYTES]	without end, until SIGTERM
  *
  * SIZE is that of the UDP payload. PAUSE is in microseconds, after every BURST
  * datagrams, so that a receiver on the same CPU gets its turn. The receiver prints
@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,6 +44,7 @@
 #define PERIOD	65521			/* of the stream's content: a prime, so that no part
 					   which is left out or comes twice goes unnoticed */
 
+static volatile sig_atomic_t ended;	/* by SIGTERM */
 static uint8_t block[CHUNK];
 static uint8_t content[PERIOD + CHUNK];	/* of a stream, or of a datagram, from its start */
 
@@ -183,15 +185,27 @@ static int receive_udp(const char *port, uint64_t count)
 
 /* --- a stream ---------------------------------------------------------------- */
 
+static void end(int number)
+{
+	(void)number;
+	ended = 1;
+}
+
 static int send_tcp(const char *address, const char *port, uint64_t total)
 {
+	const struct sigaction action = { .sa_handler = end };
 	int s = connected_socket(SOCK_STREAM, address, port);
 	uint64_t done = 0;
 
-	while (done < total) {
+	/* No SA_RESTART: what waits for room returns. */
+	if (sigaction(SIGTERM, &action, NULL))
+		err(1, "sigaction");
+	while (done < total && !ended) {
 		size_t size = total - done < CHUNK ? total - done : CHUNK;
 		ssize_t n = send(s, content + done % PERIOD, size, MSG_NOSIGNAL);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			err(1, "send, after %" PRIu64 " bytes", done);
 		done += n;
@@ -235,7 +249,7 @@ static void usage(FILE *where)
 	fputs("usage: gm-traffic receive udp PORT COUNT\n"
 	      "       gm-traffic send udp ADDRESS PORT SIZE COUNT [PAUSE]\n"
 	      "       gm-traffic receive tcp PORT\n"
-	      "       gm-traffic send tcp ADDRESS PORT BYTES\n", where);
+	      "       gm-traffic send tcp ADDRESS PORT [BYTES]\n", where);
 }
 
 int main(int argc, char **argv)
@@ -262,8 +276,9 @@ int main(int argc, char **argv)
 		return send_udp(argv[3], argv[4], size, number(argv[6], UINT32_MAX),
 				argc == 8 ? number(argv[7], UINT32_MAX) : 0);
 	}
-	if (sends && !udp && argc == 6)
-		return send_tcp(argv[3], argv[4], number(argv[5], LONG_MAX));
+	if (sends && !udp && (argc == 5 || argc == 6))
+		return send_tcp(argv[3], argv[4],
+				argc == 6 ? number(argv[5], LONG_MAX) : UINT64_MAX);
 	if (!sends && udp && argc == 5)
 		return receive_udp(argv[3], number(argv[4], UINT32_MAX));
 	if (!sends && !udp && argc == 4)

@@ -12,6 +12,7 @@ from .life import Life
 from .nics import CARDS
 
 PORT = 7000
+BEGUN = 256 << 10		# bytes after which a stream flows
 REACH = "/sys/module/gm_reach/parameters/run"
 PCI_COMMAND, PCI_BAR0 = 4, 16
 RECEIVED = re.compile(r"received (\d+) bytes (\d+) lost (\d+) repeated (\d+) wrong (\d+)")
@@ -109,14 +110,27 @@ class Nic(Life):
         expect_equal("what came", (came + lost, length), (count, came * size))
         return lost
 
-    def stream(self, to_guest, size, timeout=120, meanwhile=None):
+    def stream(self, to_guest, size, timeout=120):
         """So many bytes over TCP, all of which arrive as they were."""
         send, sender, to = self.begin(to_guest, f"tcp {PORT}")
-        if meanwhile is None:
-            sender.shell.check(f"{send} {size}", timeout)
-        else:
-            sender.shell.check(f"{send} {size} >{sender.output} 2>&1 &")
-            meanwhile()
+        sender.shell.check(f"{send} {size}", timeout)
+        self.arrived(to, size, timeout)
+
+    def stream_during(self, to_guest, meanwhile, timeout=120):
+        """Bytes over TCP from before until after `meanwhile', all of which arrive as they
+        were; it flows at the start and at the end."""
+        way = "rx" if to_guest else "tx"
+        send, sender, to = self.begin(to_guest, f"tcp {PORT}")
+        sender.shell.check(f"{send} >{sender.output} 2>&1 & echo $! >{sender.output}.pid")
+        self.flows(way, BEGUN)
+        meanwhile()
+        self.flows(way, BEGUN)
+        said = sender.shell.check(f"kill $(cat {sender.output}.pid); "
+                                  f"until grep sent {sender.output}; do sleep 0.1; done", timeout)
+        self.arrived(to, int(re.fullmatch(r"sent bytes (\d+)", said.strip())[1]), timeout)
+
+    @staticmethod
+    def arrived(to, size, timeout):
         said = to.shell.check(f"until grep received {to.output}; do sleep 0.1; done", timeout)
         expect_equal("the stream", said.strip(), f"received bytes {size}")
 

@@ -14,8 +14,6 @@ from .grants import ONES, copied, find_edus
 DATAGRAMS = 500		# of each size, each way
 SIZES = (18, 1472)		# of a datagram: a frame of 64 bytes, a packet of 1,500
 STREAM = 1 << 20		# bytes of TCP, each way
-LONG_STREAM = 4 << 20		# that something happens to, after:
-BEGUN = 256 << 10		# bytes
 SOAK, ROUND = 100000, 5000	# datagrams each way, in rounds of
 PAUSE = 15000			# us, between bursts of datagrams
 JUMBO = (4000, 9000)
@@ -125,20 +123,18 @@ def nic_e1000e(bench):
 def nic_under_load(bench):
     """An interface that goes, and a driver that goes, while data flows: it flows on."""
     def bounce():
-        nic.flows("rx", BEGUN)
         for _ in range(2):
             nic.down()
             nic.up()
 
     def reload():
-        nic.flows("tx", BEGUN)
         nic.remove()
         nic.insert()
         nic.up()
 
     with driven(bench, "e1000e") as nic:
-        nic.stream(True, LONG_STREAM, meanwhile=bounce)
-        nic.stream(False, LONG_STREAM, meanwhile=reload)
+        nic.stream_during(True, bounce)
+        nic.stream_during(False, reload)
 
 
 def do_some(bench, name):
