@@ -7,7 +7,7 @@ REFUSED("size-zero", "a size of 0", EINVAL, m->arg.size = 0)
 REFUSED("size-small", "a size too small", EINVAL, m->arg.size -= 8)
 REFUSED("size-large", "a size too large", EINVAL, m->arg.size += 8)
 REFUSED("reserved-first", "the first reserved word set", EINVAL, m->arg.reserved[0] = 1)
-REFUSED("reserved-last", "the last reserved word set", EINVAL, m->arg.reserved[2] = 1ULL << 63)
+REFUSED("reserved-last", "the last reserved word set", EINVAL, m->arg.reserved[2] = 1U << 31)
 REFUSED("name-unterminated", "a name without an end", EINVAL,
 	memset(m->arg.name, 'x', KVM_GM_NAME_LEN))
 REFUSED("policy", "an unknown policy", EINVAL, m->arg.policy = KVM_GM_POLICY_QUARANTINE + 1)
@@ -88,6 +88,28 @@ REFUSED("content-pointer", "contents at a bad address", EFAULT,
 	m->regions[REGION_DATA].content = BAD_POINTER)
 REFUSED("content-kernel", "contents at a kernel address", EFAULT,
 	m->regions[REGION_DATA].content = VA_KERNEL)
+
+REFUSED("shared-many", "too many runs of shared pages", E2BIG, share(m, 1);
+	m->arg.nr_shared = KVM_GM_MAX_SHARED + 1)
+REFUSED("shared-most", "as many runs as a number can say", E2BIG, share(m, 1);
+	m->arg.nr_shared = ~0U)
+REFUSED("shared-pointer", "shared pages at a bad address", EFAULT, share(m, 1);
+	m->arg.shared = BAD_POINTER)
+REFUSED("shared-empty", "no shared pages in a run", EINVAL, share(m, 0))
+REFUSED("shared-large", "too many shared pages", E2BIG, share(m, KVM_GM_MAX_PAGES + 1))
+REFUSED("shared-largest", "as many shared pages as a number can say", E2BIG, share(m, ~0ULL))
+REFUSED("shared-in-all", "too many shared pages in all", E2BIG, share(m, KVM_GM_MAX_PAGES);
+	m->arg.nr_shared = 2)
+REFUSED("shared-unaligned", "a shared page within two", EINVAL, share(m, 1);
+	shared[0].va += 8)
+REFUSED("shared-user", "a shared page of user space", EINVAL, share(m, 1);
+	shared[0].va = VA_USER)
+REFUSED("shared-last-page", "a shared page that is the last one", EINVAL, share(m, 1);
+	shared[0].va = -PAGE)
+REFUSED("shared-wraps", "shared pages past the end", EINVAL, share(m, 3);
+	shared[0].va = -3 * PAGE)
+REFUSED("shared-far", "shared pages too far apart", E2BIG, share(m, 1);
+	share_far_apart(m))
 
 REFUSED("gates-none", "no gates", EINVAL, m->arg.nr_gates = 0)
 REFUSED("gates-many", "too many gates", E2BIG, m->arg.nr_gates = KVM_GM_MAX_GATES + 1)

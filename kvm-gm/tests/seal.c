@@ -62,6 +62,26 @@ static void refused_seal(const struct attack *attack)
 	expect_equal("result", expect_return(cpu), 42);
 }
 
+static struct kvm_gm_shared shared[KVM_GM_MAX_SHARED];
+
+/* A run of so many, and one of a single page after that. */
+static void share(struct module *m, uint64_t nr_pages)
+{
+	shared[0] = (struct kvm_gm_shared) { VA_BESIDE, nr_pages };
+	shared[1] = (struct kvm_gm_shared) { VA_BESIDE, 1 };
+	m->arg.shared = (uintptr_t)shared;
+	m->arg.nr_shared = 1;
+}
+
+static void share_far_apart(struct module *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < KVM_GM_MAX_SHARED; i++)
+		shared[i] = (struct kvm_gm_shared) { 0xffff900000000000 + i * (1ULL << 39), 1 };
+	m->arg.nr_shared = KVM_GM_MAX_SHARED;
+}
+
 #define PASTE(a, b)	a##b
 #define AT_LINE(a, line) PASTE(a, line)
 #define REFUSED(label, text, number, statement) \

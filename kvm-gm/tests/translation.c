@@ -215,6 +215,105 @@ static void beside_large(const struct attack *attack)
 	expect_intact();
 }
 
+/* --- pages that userspace says are not mapped elsewhere -------------------------------- */
+
+static void start_with_shared(struct kvm_gm_shared shared)
+{
+	start_with(&(struct setup) { .unsealed = true });
+	victim.arg.shared = (uintptr_t)&shared;
+	victim.arg.nr_shared = 1;
+	seal(&victim);
+}
+
+/* What was there first is what the module sees; beside that it is not. */
+static void shared_kept(const struct attack *attack)
+{
+	const struct kvm_gm_shared shared = { VA_BESIDE + PAGE, 2 };
+	unsigned int i;
+
+	(void)attack;
+	start_with_shared(shared);
+	*word_at(VA_SCRATCH) = 1;
+	*word_at(VA_SCRATCH + PAGE) = 2;
+	for (i = 0; i < 4; i++) {
+		machine_map(&vm, VA_BESIDE + i * PAGE, SCRATCH, PTE_P);
+		expect_equal("what the module reads", module_reads(VA_BESIDE + i * PAGE), 1);
+	}
+	for (i = 0; i < 4; i++) {
+		machine_map(&vm, VA_BESIDE + i * PAGE, SCRATCH + PAGE, PTE_P);
+		expect_equal("what the module reads", module_reads(VA_BESIDE + i * PAGE),
+			     i == 1 || i == 2 ? 1 : 2);
+	}
+	/* It is memory like any: what is written there is seen at once. */
+	*word_at(VA_SCRATCH) = RESULT;
+	expect_equal("what the module reads", module_reads(VA_BESIDE + PAGE), RESULT);
+	expect_intact();
+}
+
+/* What the CPU may not do by what is kept is looked up again. */
+static void shared_rights(const struct attack *attack)
+{
+	const struct kvm_gm_shared shared = { VA_BESIDE, 1 };
+
+	(void)attack;
+	start_with_shared(shared);
+	call_text(cpu, text_read, SP, VA_BESIDE, 0);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	machine_map(&vm, VA_BESIDE, SCRATCH, PTE_P);
+	handler_returns(cpu);
+	expect_return(cpu);
+	call_text(cpu, text_write, SP, VA_BESIDE, RESULT);
+	expect_event(cpu, PF_VECTOR, 3, SP);
+	machine_map(&vm, VA_BESIDE, SCRATCH, PTE_P | PTE_W);
+	handler_returns(cpu);
+	expect_return(cpu);
+	expect_equal("what the module has written", *word_at(VA_SCRATCH), RESULT);
+	expect_intact();
+}
+
+/* A large page is none of them. */
+static void shared_large(const struct attack *attack)
+{
+	const struct kvm_gm_shared shared = { VA_MODULES + 4 * MIB, 512 };
+
+	(void)attack;
+	start_with_shared(shared);
+	call_text(cpu, text_read, SP, shared.va + PAGE, 0);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	expect_intact();
+}
+
+/* The module's own pages are so no less. */
+static void shared_over_module(const struct attack *attack)
+{
+	const struct kvm_gm_shared shared = { VA_MODULES, 512 };
+	unsigned int level;
+
+	(void)attack;
+	start_with_shared(shared);
+	for (level = 1; level <= CR3_LEVEL; level++) {
+		forge(cpu, level);
+		call_text(cpu, text_read_private, SP, 0, 0);
+		expect_equal("private data", finish(cpu, level), 0xdadadadadadadada);
+	}
+}
+
+/* KVM's own frames are not reached by them. */
+static void shared_aperture(const struct attack *attack)
+{
+	const struct kvm_gm_shared shared = { VA_BESIDE, 1 };
+	const uint64_t gpa = 1ULL << 39;	/* the first address where they may be */
+
+	(void)attack;
+	start_with_shared(shared);
+	machine_map(&vm, VA_BESIDE, gpa, PTE_P | PTE_W);
+	call_text(cpu, text_write, SP, VA_BESIDE, 0);
+	expect_violation(cpu, KVM_GM_V_ACCESS, KVM_GM_NO_GATE, text_va(text_write), 0,
+			 .gpa = gpa, .module = &victim, .inside = SP,
+			 .policy = KVM_GM_POLICY_QUARANTINE);
+	victim_is_gone();
+}
+
 /* A page of 1 GiB, with the module's frames in it. */
 static void huge_page(const struct attack *attack)
 {
@@ -457,6 +556,15 @@ const struct attack translation_attacks[] = {
 	  beside_many, NULL },
 	{ "beside-large", 6, "large pages beside, and over, the module: only beside",
 	  beside_large, NULL },
+	{ "shared-kept", 6, "a page that is said to stay mapped elsewhere: not seen, not beside it",
+	  shared_kept, NULL },
+	{ "shared-rights", 6, "a page that is said to stay, mapped and made writable: seen",
+	  shared_rights, NULL },
+	{ "shared-large", 6, "a large page that is said to stay: not there", shared_large, NULL },
+	{ "shared-over-module", 6, "the module's own pages said to stay, and forged: no effect",
+	  shared_over_module, NULL },
+	{ "shared-aperture", 6, "a page that is said to stay where KVM's frames might be: access, "
+	  "quarantine", shared_aperture, NULL },
 	{ "huge-page", 6, "a page of 1 GiB over the module's frames: access, write",
 	  huge_page, NULL },
 	{ "recursive", 6, "tables that map themselves, written from inside: no effect",

@@ -27,7 +27,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define KVM_GM_API_VERSION	6
+#define KVM_GM_API_VERSION	7
 
 /* Outside the range that upstream assigns. */
 #define KVM_CAP_GM		0x676d
@@ -44,7 +44,8 @@
 /* Limits of what is sealed. All are checked; exceeding one is -E2BIG. */
 #define KVM_GM_MAX_SEALS	31	/* views 1..31; view 0 is the guest */
 #define KVM_GM_MAX_REGIONS	64
-#define KVM_GM_MAX_PAGES	4096	/* over all regions of one module */
+#define KVM_GM_MAX_PAGES	4096	/* over all regions of one module, and over all that is shared */
+#define KVM_GM_MAX_SHARED	64
 #define KVM_GM_MAX_GATES	16384
 #define KVM_GM_MAX_FRAMES	65536
 #define KVM_GM_MAX_STACK_WORDS	32	/* arguments on the stack, of one gate */
@@ -208,6 +209,17 @@ struct kvm_gm_frame {
 	__u16 window_len;	/* bytes, 0: none; window + window_len <= size */
 };
 
+/*
+ * Pages beside the regions which stay the guest's, and which it maps nowhere else as long
+ * as there is the seal: sections of the module's that are not sealed, for example. Inside,
+ * what the guest mapped there when the module first used it is used from then on, and need
+ * not be looked up after each crossing. That is all: it is as much the guest's memory as any.
+ */
+struct kvm_gm_shared {
+	__u64 va;		/* guest virtual, page-aligned, canonical kernel half */
+	__u64 nr_pages;
+};
+
 struct kvm_gm_seal {
 	__u32 size;		/* sizeof(struct kvm_gm_seal) */
 	__u32 id;		/* out: 1..KVM_GM_MAX_SEALS, the view */
@@ -223,7 +235,9 @@ struct kvm_gm_seal {
 	__u64 ret;		/* guest virtual: a `ret' in a GATES region */
 	__u32 policy;		/* enum kvm_gm_policy */
 	__u32 generation;	/* out: differs from that of every other seal of the VM */
-	__u64 reserved[3];	/* 0 */
+	__u64 shared;		/* user pointer to struct kvm_gm_shared[] */
+	__u32 nr_shared;
+	__u32 reserved[3];	/* 0 */
 };
 
 struct kvm_gm_query {

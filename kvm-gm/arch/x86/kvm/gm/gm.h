@@ -186,6 +186,8 @@ struct gm_seal {
 	u32 nr_frames;
 	bool has_windows;
 	bool has_fpu;		/* a gate with FPU_BEGIN */
+	struct kvm_gm_shared *shared;
+	u32 nr_shared;
 	u64 trampoline;
 	u64 ret;
 

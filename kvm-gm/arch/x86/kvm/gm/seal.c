@@ -142,6 +142,12 @@ static int gm_load_page(struct gm_seal *seal, u32 index, u64 va, const struct gm
 	return 0;
 }
 
+/* Pages of the kernel half with 4-level paging, and no wrap. */
+static bool gm_is_kernel_range(u64 va, u64 size)
+{
+	return PAGE_ALIGNED(va) && va >> 47 == 0x1ffff && va <= -size - PAGE_SIZE;
+}
+
 static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 {
 	struct kvm_gm_region *in __free(kvfree) = NULL;
@@ -183,9 +189,7 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		/* Static per-CPU data is reached at GS base + at most 2 MiB. */
 		seal->gs_last = seal->low - SZ_2M;
 
-		/* The kernel half with 4-level paging, and no wrap. */
-		if (!PAGE_ALIGNED(region->va) || region->va >> 47 != 0x1ffff ||
-		    region->va > -region->size - PAGE_SIZE)
+		if (!gm_is_kernel_range(region->va, region->size))
 			return -EINVAL;
 
 		switch (region->kind) {
@@ -254,6 +258,39 @@ static int gm_load_regions(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 	return 0;
 }
 
+/* Only ever looked up by what is not sealed: it may overlap whatever it likes. */
+static int gm_load_shared(struct gm_seal *seal, const struct kvm_gm_seal *arg)
+{
+	u64 total = 0;
+	void *in;
+	u32 i;
+
+	if (arg->nr_shared > KVM_GM_MAX_SHARED)
+		return -E2BIG;
+	if (!arg->nr_shared)
+		return 0;
+
+	in = vmemdup_array_user(u64_to_user_ptr(arg->shared), arg->nr_shared,
+				sizeof(*seal->shared));
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	seal->shared = in;
+	seal->nr_shared = arg->nr_shared;
+
+	for (i = 0; i < seal->nr_shared; i++) {
+		const struct kvm_gm_shared *shared = &seal->shared[i];
+
+		if (!shared->nr_pages)
+			return -EINVAL;
+		if (shared->nr_pages > KVM_GM_MAX_PAGES - total)
+			return -E2BIG;
+		total += shared->nr_pages;
+		if (!gm_is_kernel_range(shared->va, shared->nr_pages << PAGE_SHIFT))
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 {
 	void *in;
@@ -308,6 +345,7 @@ static void gm_free_seal(struct kref *ref)
 		clear_bit(seal->id, seal->kvm->arch.gm->ids);
 	kvfree(seal->devices);
 	kvfree(seal->frames);
+	kvfree(seal->shared);
 	kvfree(seal->gates);
 	kvfree(seal->gfns);
 	kvfree(seal->pages);
@@ -478,6 +516,8 @@ int gm_seal(struct kvm *kvm, struct kvm_gm_seal *arg)
 	r = gm_check_paging(kvm);
 	if (!r)
 		r = gm_load_regions(seal, arg);
+	if (!r)
+		r = gm_load_shared(seal, arg);
 	if (!r)
 		r = gm_load_gates(seal, arg);
 	if (!r)

@@ -9,8 +9,9 @@
  * entry is borrowed from the guest's tables when it is first missing. What is
  * borrowed in the upper two levels points at tables of the guest's, which Linux
  * makes once and never frees, so it follows them by itself; what is borrowed
- * below is a copy, and is given back whenever a vCPU enters or leaves. A guest that
- * changes the former under a module misleads only itself: borrowed entries
+ * below is a copy, and is given back whenever a vCPU enters or leaves, unless userspace
+ * has said that the guest will not change it (struct kvm_gm_shared). A guest that
+ * changes what is kept under a module misleads only itself: borrowed entries
  * lead to guest memory and nowhere else, whatever they say.
  */
 #include "gm/devices.h"
@@ -29,9 +30,15 @@ static unsigned int gm_index(u64 va, int level)
 	return (va >> (PAGE_SHIFT + 9 * (level - 1))) & 511;
 }
 
+/* Bytes that a table of @level translates. */
+static u64 gm_table_size(int level)
+{
+	return 1ULL << (PAGE_SHIFT + 9 * level);
+}
+
 static u64 gm_table_base(u64 va, int level)
 {
-	return va & ~((1ULL << (PAGE_SHIFT + 9 * level)) - 1);
+	return va & ~(gm_table_size(level) - 1);
 }
 
 static struct gm_table *gm_find_table(struct gm_seal *seal, u64 va, int level)
@@ -62,7 +69,8 @@ static struct gm_table *gm_new_table(struct gm_seal *seal, u64 va, int level)
 	return table;
 }
 
-static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn, u64 flags)
+/* The table of the last level that @va is translated by, as are the ways there: frozen. */
+static struct gm_table *gm_freeze_path(struct gm_seal *seal, u64 va)
 {
 	struct gm_table *table = &seal->tables[0];
 	int level;
@@ -74,18 +82,43 @@ static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn, u64 flags)
 		if (!next) {
 			next = gm_new_table(seal, va, level - 1);
 			if (IS_ERR(next))
-				return PTR_ERR(next);
+				return next;
 			table->entries[i] = gfn_to_gpa(seal->aperture + (next - seal->tables)) |
 					    GM_ENTRY_TABLE;
 			__set_bit(i, table->frozen);
 		}
 		table = next;
 	}
+	return table;
+}
+
+static int gm_freeze(struct gm_seal *seal, u64 va, gfn_t gfn, u64 flags)
+{
+	struct gm_table *table = gm_freeze_path(seal, va);
+
+	if (IS_ERR(table))
+		return PTR_ERR(table);
 
 	/* Second-level permissions tell read-only and executable pages. */
 	if (!gm_in_guard(seal, va))
 		table->entries[gm_index(va, 1)] = gfn_to_gpa(gfn) | flags;
 	__set_bit(gm_index(va, 1), table->frozen);
+	return 0;
+}
+
+/* What is kept of the guest's entries, is kept in tables of the last level. */
+static int gm_make_room(struct gm_seal *seal, const struct kvm_gm_shared *shared)
+{
+	u64 last = shared->va + ((shared->nr_pages - 1) << PAGE_SHIFT);
+	u64 base = gm_table_base(shared->va, 1);
+	u64 i;
+
+	for (i = 0; i <= (last - base) / gm_table_size(1); i++) {
+		struct gm_table *table = gm_freeze_path(seal, base + i * gm_table_size(1));
+
+		if (IS_ERR(table))
+			return PTR_ERR(table);
+	}
 	return 0;
 }
 
@@ -137,7 +170,7 @@ retry:
 	return 0;
 }
 
-/* For all of seal->pages. On error the caller frees the seal. */
+/* For all of seal->pages and seal->shared. On error the caller frees the seal. */
 int gm_build_tables(struct gm_seal *seal)
 {
 	struct kvm_vcpu *vcpu = kvm_get_vcpu(seal->kvm, 0);
@@ -159,6 +192,11 @@ int gm_build_tables(struct gm_seal *seal)
 		r = gm_freeze(seal, seal->pages[i].va,
 			      seal->aperture + GM_MAX_TABLES + i,
 			      gm_is_device(&seal->pages[i]) ? GM_ENTRY_DEVICE : GM_ENTRY_PAGE);
+		if (r)
+			return r;
+	}
+	for (i = 0; i < seal->nr_shared; i++) {
+		r = gm_make_room(seal, &seal->shared[i]);
 		if (r)
 			return r;
 	}
@@ -215,11 +253,22 @@ static u64 gm_epoch(struct gm_seal *seal)
 	return sum;
 }
 
+static bool gm_is_shared(struct gm_seal *seal, u64 va)
+{
+	u32 i;
+
+	for (i = 0; i < seal->nr_shared; i++)
+		if (va - seal->shared[i].va < seal->shared[i].nr_pages << PAGE_SHIFT)
+			return true;
+	return false;
+}
+
 /*
- * The guest's @entry, read at @epoch, for KVM's @to at @level: is it news? If it
- * is there already, @late tells whether it was not when the CPU looked.
+ * The guest's @entry, read at @epoch, for KVM's @to, which is @kept or to be given
+ * back: is it news? If it is there already, @late tells whether it was not when the
+ * CPU looked.
  */
-static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level, u64 epoch,
+static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, bool kept, u64 epoch,
 			    bool late)
 {
 	struct gm_seal *seal = vcpu->arch.gm.seal;
@@ -228,7 +277,7 @@ static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level
 	 * A vCPU that has crossed meanwhile may have flushed what it believes to
 	 * be the last copy of an entry that this one has read: read it again.
 	 */
-	if (level < 3 && gm_epoch(seal) != epoch)
+	if (!kept && gm_epoch(seal) != epoch)
 		return true;
 	if (!((READ_ONCE(*to) ^ entry) & ~GM_ENTRY_STATUS)) {
 		if (late)
@@ -236,7 +285,7 @@ static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level
 		return late;
 	}
 
-	if (level < 3 && !READ_ONCE(*to)) {
+	if (!kept && !READ_ONCE(*to)) {
 		if (seal->nr_borrowed == GM_MAX_BORROWED)
 			gm_give_back(seal);
 		seal->borrowed[seal->nr_borrowed++] = to;
@@ -244,7 +293,7 @@ static bool gm_follow_entry(struct kvm_vcpu *vcpu, u64 *to, u64 entry, int level
 	WRITE_ONCE(*to, entry);
 	/* Whoever crosses after this sees that there is something to give back. */
 	smp_mb();
-	if (level < 3 && gm_epoch(seal) != epoch)
+	if (!kept && gm_epoch(seal) != epoch)
 		gm_give_back(seal);
 	kvm_x86_call(flush_tlb_guest)(vcpu);
 	return true;
@@ -259,7 +308,7 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 	struct gm_seal *seal = vcpu->arch.gm.seal;
 	struct gm_table *table = &seal->tables[0];
 	u64 entries[GM_LEVELS + 1], epoch = gm_epoch(seal);
-	bool again, late;
+	bool again, late, kept;
 	int level;
 
 	/* Modules reach user memory through the kernel, never by themselves. */
@@ -278,10 +327,11 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 	late = gm_walk_guest(vcpu, va, entries) && !(error_code & PFERR_PRESENT_MASK);
 	if (!entries[level])
 		return false;
+	kept = level > 2 || (level == 1 && gm_is_shared(seal, va));
 
 	raw_spin_lock(&seal->table_lock);
 	again = gm_follow_entry(vcpu, &table->entries[gm_index(va, level)], entries[level],
-				level, epoch, late);
+				kept, epoch, late);
 	raw_spin_unlock(&seal->table_lock);
 	return again;
 }
