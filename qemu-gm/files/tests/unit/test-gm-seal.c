@@ -93,6 +93,11 @@ static void test_seal_good(void)
     g_assert_cmpuint(((uint64_t *)(uintptr_t)plan->regions[3].gpas)[7], ==,
                      (MODULE + 0x17000) & 0xffffff000ULL);
 
+    g_assert_cmpuint(plan->seal.nr_shared, ==, 1);
+    g_assert_cmpuint(plan->seal.shared, ==, (uintptr_t)plan->shared);
+    g_assert_cmpuint(plan->shared[0].va, ==, MODULE + 0x3000);
+    g_assert_cmpuint(plan->shared[0].nr_pages, ==, 1);
+
     text = (const uint8_t *)(uintptr_t)plan->regions[0].content;
     data = (const uint8_t *)(uintptr_t)plan->regions[2].content;
     memcpy(&s32, text + 0x10, 4);
@@ -143,6 +148,83 @@ static void test_seal_sorted(void)
     g_assert_cmpstr(plan->gate_names[0], ==, "init");
     g_assert_cmpstr(plan->gate_names[5], ==, "_printk");
     seal_cleanup(&s);
+}
+
+/* Two shared sections, the second one called @name, which has 7 characters. */
+static GmSealPlan *shared_plan(uint64_t first, uint64_t size, uint64_t second,
+                               uint64_t second_size, const char *name)
+{
+    struct gm_anchor *a;
+    GmSealPlan *plan;
+    SealTest s;
+    int ret;
+
+    seal_init(&s);
+    s.t.anchors[GM_TEST_A_SHARED].size = size;
+    s.values[GM_TEST_A_SHARED] = first;
+    a = &s.t.anchors[GM_TEST_A_JIFFIES];
+    a->kind = GM_ANCHOR_SHARED;
+    a->size = second_size;
+    s.values[GM_TEST_A_JIFFIES] = second;
+    memcpy((char *)s.t.m + s.t.m->strings.offset + a->name, name, 7);
+    s.t.m->relocs.count = 0;
+    plan = seal_plan(&s, &ret, &error_abort);
+    seal_cleanup(&s);
+    return plan;
+}
+
+#define SHARED(plan, i, start, pages) do {                              \
+        g_assert_cmpuint((plan)->shared[i].va, ==, start);              \
+        g_assert_cmpuint((plan)->shared[i].nr_pages, ==, pages);        \
+    } while (0)
+
+static void check_shared(uint64_t first, uint64_t size, uint64_t second,
+                         uint64_t second_size, unsigned n, uint64_t start,
+                         uint64_t pages, uint64_t next_pages)
+{
+    g_autoptr(GmSealPlan) plan = shared_plan(first, size, second, second_size,
+                                             ".data.x");
+
+    g_assert_cmpuint(plan->seal.nr_shared, ==, n);
+    SHARED(plan, 0, start, pages);
+    if (n > 1) {
+        SHARED(plan, 1, MAX(first, second) & -0x1000ULL, next_pages);
+    }
+}
+
+/* Whole pages, each once. */
+static void test_seal_shared(void)
+{
+    const uint64_t at = MODULE + 0x8f80;
+    g_autoptr(GmSealPlan) init = shared_plan(at, 0x1081, MODULE - 0x1000, 8,
+                                             ".init.x");
+    g_autoptr(GmSealPlan) exits = shared_plan(at, 0x1081, MODULE - 0x1000, 8,
+                                              ".exit.x");
+    g_autoptr(GmSealPlan) kernel = shared_plan(at, 0x1081, 0xffffffff7fffe000,
+                                               0x1000, ".data.x");
+
+    check_shared(at, 0x80, MODULE + 0xa000, 1, 2, MODULE + 0x8000, 1, 1);
+    check_shared(at, 0x81, MODULE + 0xa000, 1, 1, MODULE + 0x8000, 3, 0);
+    check_shared(at, 0x1081, MODULE + 0xb001, 1, 1, MODULE + 0x8000, 4, 0);
+    check_shared(at, 0x1081, MODULE + 0xc001, 1, 2, MODULE + 0x8000, 3, 1);
+    check_shared(at, 0x3000, MODULE + 0x9000, 8, 1, MODULE + 0x8000, 4, 0);
+    check_shared(MODULE + 0x9000, 8, at, 0x3000, 1, MODULE + 0x8000, 4, 0);
+    check_shared(MODULE - 8, 8, at, 8, 2, MODULE - 0x1000, 1, 1);
+    check_shared(at, 0, MODULE - 8, 8, 1, MODULE - 0x1000, 1, 0);
+
+    /* What does not stay, and what is not where Linux has modules. */
+    g_assert_cmpuint(init->seal.nr_shared, ==, 1);
+    SHARED(init, 0, MODULE + 0x8000, 3);
+    g_assert_cmpuint(exits->seal.nr_shared, ==, 1);
+    SHARED(exits, 0, MODULE + 0x8000, 3);
+    g_assert_cmpuint(kernel->seal.nr_shared, ==, 1);
+    SHARED(kernel, 0, MODULE + 0x8000, 3);
+
+    /* Not more than KVM takes. */
+    check_shared(MODULE + 0x100000, KVM_GM_MAX_PAGES * 0x1000ULL, at, 8, 1,
+                 MODULE + 0x8000, 1, 0);
+    check_shared(MODULE + 0x100000, (KVM_GM_MAX_PAGES - 1) * 0x1000ULL, at, 8, 2,
+                 MODULE + 0x8000, 1, KVM_GM_MAX_PAGES - 1);
 }
 
 static bool translate_unmapped(void *opaque, uint64_t va, uint64_t *gpa)
@@ -291,6 +373,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/gm/seal/good", test_seal_good);
     g_test_add_func("/gm/seal/sorted", test_seal_sorted);
+    g_test_add_func("/gm/seal/shared", test_seal_shared);
     g_test_add_func("/gm/seal/addresses", test_seal_addresses);
     g_test_add_func("/gm/seal/relocs", test_seal_relocs);
     g_test_add_func("/gm/seal/pages", test_seal_pages);

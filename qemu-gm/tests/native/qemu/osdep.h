@@ -26,6 +26,8 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define QEMU_ALIGN_UP(n, m) (((n) + (m) - 1) / (m) * (m))
+#define QEMU_ALIGN_DOWN(n, m) ((n) / (m) * (m))
+#define DIV_ROUND_UP(n, m) (((n) + (m) - 1) / (m))
 
 struct Error;
 int qemu_open(const char *name, int flags, struct Error **errp);

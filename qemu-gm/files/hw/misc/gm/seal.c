@@ -348,6 +348,76 @@ static void gm_place_frames(GmSealer *s)
     plan->seal.frames = (uintptr_t)plan->frames;
 }
 
+/* Linux gives these back to whoever wants memory, once the module is there. */
+static bool gm_section_stays(const char *name)
+{
+    return !g_str_has_prefix(name, ".init") && !g_str_has_prefix(name, ".exit");
+}
+
+static int gm_compare_shared(const void *a, const void *b)
+{
+    uint64_t x = ((const struct kvm_gm_shared *)a)->va;
+    uint64_t y = ((const struct kvm_gm_shared *)b)->va;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Runs that touch become one. Returns how many there are. */
+static uint32_t gm_merge_shared(struct kvm_gm_shared *shared, uint32_t n)
+{
+    uint32_t i, last = 0;
+
+    for (i = 1; i < n; i++) {
+        struct kvm_gm_shared *to = &shared[last];
+        uint64_t ends = (shared[i].va - to->va) / GM_PAGE_SIZE;
+
+        if (ends <= to->nr_pages) {
+            to->nr_pages = MAX(to->nr_pages, ends + shared[i].nr_pages);
+        } else {
+            shared[++last] = shared[i];
+        }
+    }
+    return n ? last + 1 : 0;
+}
+
+/*
+ * The pages of sections that stay the guest's, and stay where they are. What is more
+ * than KVM takes is left out: the module gets there all the same, by more exits.
+ */
+static void gm_place_shared(GmSealer *s)
+{
+    const GmImage *image = s->image;
+    GmSealPlan *plan = s->plan;
+    uint64_t pages = 0;
+    uint32_t i, n = 0;
+
+    plan->shared = g_new0(struct kvm_gm_shared, image->manifest->anchors.count);
+    for (i = 0; i < image->manifest->anchors.count; i++) {
+        const struct gm_anchor *a = &image->anchors[i];
+        uint64_t va = QEMU_ALIGN_DOWN(s->values[i], GM_PAGE_SIZE);
+
+        if (a->kind == GM_ANCHOR_SHARED && a->size &&
+            s->values[i] >= GM_MODULES_START &&
+            gm_section_stays(gm_image_anchor_name(image, i))) {
+            plan->shared[n++] = (struct kvm_gm_shared) {
+                .va = va,
+                .nr_pages = DIV_ROUND_UP(s->values[i] - va + a->size,
+                                         GM_PAGE_SIZE),
+            };
+        }
+    }
+    if (n) {
+        qsort(plan->shared, n, sizeof(*plan->shared), gm_compare_shared);
+    }
+    n = MIN(gm_merge_shared(plan->shared, n), KVM_GM_MAX_SHARED);
+    for (i = 0; i < n && plan->shared[i].nr_pages <= KVM_GM_MAX_PAGES - pages;
+         i++) {
+        pages += plan->shared[i].nr_pages;
+    }
+    plan->seal.nr_shared = i;
+    plan->seal.shared = (uintptr_t)plan->shared;
+}
+
 /* Where the pages are; each must be the module's alone. */
 static bool gm_find_pages(GmSealer *s, GmTranslate *translate, void *opaque,
                           Error **errp)
@@ -412,6 +482,7 @@ GmSealPlan *gm_seal_plan_new(const GmImage *image, const uint64_t *values,
         return NULL;
     }
     gm_place_frames(&s);
+    gm_place_shared(&s);
     plan->seal.trampoline = gm_region_va(&s, m->trampoline_region) +
                             m->trampoline_offset;
     plan->seal.ret = gm_region_va(&s, m->ret_region) + m->ret_offset;
@@ -445,6 +516,7 @@ void gm_seal_plan_free(GmSealPlan *plan)
         g_free(plan->gate_names);
         g_free(plan->content);
         g_free(plan->gpas);
+        g_free(plan->shared);
         g_free(plan);
     }
 }

@@ -24,6 +24,7 @@ typedef struct GmSealPlan {
     const char **gate_names;            /* by gate number; the image's */
     uint8_t *content;                   /* of all regions */
     uint64_t *gpas;                     /* of all regions, in their order */
+    struct kvm_gm_shared *shared;       /* sorted, none touches another */
     uint32_t nr_pages;
 } GmSealPlan;
 
