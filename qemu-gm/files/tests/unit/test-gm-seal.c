@@ -333,6 +333,15 @@ static bool translate_elsewhere(void *opaque, uint64_t va, uint64_t *gpa)
 }
 
 /* Another module is sealed at the same addresses, or in the same memory. */
+static void move_regions(SealTest *s, uint64_t by)
+{
+    int i;
+
+    for (i = 0; i < GM_TEST_NR_REGIONS; i++) {
+        s->values[i] += by;
+    }
+}
+
 static void test_seal_others(void)
 {
     g_autoptr(GmSealPlan) other = NULL;
@@ -347,22 +356,12 @@ static void test_seal_others(void)
              "overlaps another sealed module");
     BAD_SEAL((g_ptr_array_add(s.others, other),
               s.translate = translate_elsewhere,
-              s.values[GM_TEST_A_TEXT] += 0x100000,
-              s.values[GM_TEST_A_GATES] += 0x100000,
-              s.values[GM_TEST_A_DATA] += 0x100000,
-              s.values[GM_TEST_A_STACKS] += 0x100000,
-              s.values[GM_TEST_A_HOSTINFO] += 0x100000,
-              s.values[GM_TEST_A_DEVICES] += 0x100000,
+              move_regions(&s, 0x100000),
               s.values[GM_TEST_A_SHARED] = MODULE), EINVAL,
              "overlaps sealed pages");
     BAD_SEAL((g_ptr_array_add(s.others, other),
               s.translate = translate_back,
-              s.values[GM_TEST_A_TEXT] += 0x100000,
-              s.values[GM_TEST_A_GATES] += 0x100000,
-              s.values[GM_TEST_A_DATA] += 0x100000,
-              s.values[GM_TEST_A_STACKS] += 0x100000,
-              s.values[GM_TEST_A_HOSTINFO] += 0x100000,
-              s.values[GM_TEST_A_DEVICES] += 0x100000,
+              move_regions(&s, 0x100000),
               s.values[GM_TEST_A_SHARED] += 0x100000,
               s.t.m->relocs.count = 0), EFAULT, "shares memory");
     seal_cleanup(&first);

@@ -50,7 +50,9 @@ int gm_alloc_activations(struct gm_seal *seal)
 			continue;
 		act->shadow = kvzalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
 		act->synced = bitmap_zalloc(seal->stack_size, GFP_KERNEL_ACCOUNT);
-		if (!act->shadow || !act->synced)
+		act->windows = kcalloc(KVM_GM_MAX_DEPTH, sizeof(*act->windows),
+				       GFP_KERNEL_ACCOUNT);
+		if (!act->shadow || !act->synced || !act->windows)
 			return -ENOMEM;
 	}
 	return 0;
@@ -63,6 +65,7 @@ void gm_free_activations(struct gm_seal *seal)
 	for (i = 0; i < seal->nr_acts && seal->acts; i++) {
 		kvfree_sensitive(seal->acts[i].shadow, seal->stack_size);
 		bitmap_free(seal->acts[i].synced);
+		kfree(seal->acts[i].windows);
 		kfree_sensitive(seal->acts[i].xsave);
 	}
 	kvfree(seal->by_guest_sp);

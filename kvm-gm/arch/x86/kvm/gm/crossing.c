@@ -451,7 +451,7 @@ static __always_inline int gm_in_return(struct kvm_vcpu *vcpu, struct gm_gate *g
 	gm_load_callee_saved(vcpu, act->private_callee_saved);
 	gm_go_on_at(vcpu, act->regs[VCPU_REGS_RIP], act->regs[VCPU_REGS_RSP], fast);
 	if (unlikely(seal->has_windows))
-		gm_collect_windows(seal, act, act->regs[VCPU_REGS_RSP]);
+		gm_collect_windows(seal, act);
 	if (unlikely(act->outer))
 		gm_collect_outer(seal, act);
 	return 1;

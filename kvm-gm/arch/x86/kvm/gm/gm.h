@@ -117,6 +117,12 @@ enum gm_activation_state {
 	GM_ACT_LOST,		/* its thread is gone; nobody gets its stack */
 };
 
+/* Bytes of a private stack that the guest may write: from the stack's lowest one on. */
+struct gm_window {
+	u32 at;
+	u32 len;
+};
+
 struct gm_activation {
 	struct gm_activation *next_free;
 	struct hlist_node by_guest_sp;	/* unless FREE */
@@ -145,7 +151,9 @@ struct gm_activation {
 	u8 *shadow;
 	unsigned long *synced;
 	bool shared;		/* any bit of synced is set */
-	u32 window_bytes;	/* OUT: of all windows of its frames */
+	struct gm_window *windows;	/* OUT: of its frames, up to KVM_GM_MAX_DEPTH */
+	u32 nr_windows;
+	u32 window_bytes;	/* of all of these */
 
 	enum gm_fpu fpu;
 	struct xregs_state *xsave;
@@ -184,6 +192,8 @@ struct gm_seal {
 	u64 out_return;		/* the gate's instruction */
 	struct kvm_gm_frame *frames;	/* sorted by ret */
 	u32 nr_frames;
+	u32 *by_ret;		/* 1 << ret_bits indices of frames, from 1 on */
+	u32 ret_bits;
 	bool has_windows;
 	bool has_fpu;		/* a gate with FPU_BEGIN */
 	struct kvm_gm_shared *shared;
@@ -358,9 +368,10 @@ static inline void gm_fpu_show(struct kvm_vcpu *vcpu, struct gm_activation *act)
 }
 
 /* stack.c */
+int gm_hash_frames(struct gm_seal *seal);
 u64 *gm_stack_word(struct gm_seal *seal, u64 va);
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
-void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp);
+void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act);
 void gm_share_outer(struct gm_seal *seal, struct gm_activation *act);
 void gm_collect_outer(struct gm_seal *seal, struct gm_activation *act);
 

@@ -323,7 +323,7 @@ static int gm_load_frames(struct gm_seal *seal, const struct kvm_gm_seal *arg)
 		if (frame->window_len)
 			seal->has_windows = true;
 	}
-	return 0;
+	return seal->has_windows ? gm_hash_frames(seal) : 0;
 }
 
 static void gm_free_seal(struct kref *ref)
@@ -344,6 +344,7 @@ static void gm_free_seal(struct kref *ref)
 	if (seal->id)
 		clear_bit(seal->id, seal->kvm->arch.gm->ids);
 	kvfree(seal->devices);
+	kvfree(seal->by_ret);
 	kvfree(seal->frames);
 	kvfree(seal->shared);
 	kvfree(seal->gates);

@@ -18,8 +18,6 @@
  * callback). That one may use objects of the frames that wait further up, the
  * outer ones, and so they are shared and collected at its crossings, too.
  */
-#include <linux/bsearch.h>
-
 #include "gm/gm.h"
 
 /* Where the word at @va of a private stack is, NULL if it is on none. */
@@ -36,18 +34,46 @@ u64 *gm_stack_word(struct gm_seal *seal, u64 va)
 	return page_address(p->page) + offset_in_page(va);
 }
 
-static __always_inline int gm_compare_frame(const void *key, const void *elem)
+/* The same of @act's own stack, whose last page has the most of what is used. */
+static __always_inline u64 *gm_own_word(struct gm_seal *seal, struct gm_activation *act, u64 va)
 {
-	u64 ret = *(const u64 *)key;
-	const struct kvm_gm_frame *frame = elem;
+	u64 below = act->stack_top - va;
 
-	return ret < frame->ret ? -1 : ret > frame->ret;
+	if (likely(below <= PAGE_SIZE && IS_ALIGNED(va, sizeof(u64))))
+		return (u64 *)(act->top_page + PAGE_SIZE - below);
+	return gm_stack_word(seal, va);
 }
 
-static struct kvm_gm_frame *gm_find_frame(struct gm_seal *seal, u64 ret)
+/* So that each return address is found at once: a table of indices, at most half full. */
+int gm_hash_frames(struct gm_seal *seal)
 {
-	return __inline_bsearch(&ret, seal->frames, seal->nr_frames,
-				sizeof(*seal->frames), gm_compare_frame);
+	u32 i, at;
+
+	seal->ret_bits = order_base_2(seal->nr_frames) + 1;
+	seal->by_ret = kvcalloc(1 << seal->ret_bits, sizeof(*seal->by_ret), GFP_KERNEL_ACCOUNT);
+	if (!seal->by_ret)
+		return -ENOMEM;
+
+	for (i = 0; i < seal->nr_frames; i++) {
+		at = gm_hash(seal->frames[i].ret, &seal->hash, seal->ret_bits);
+		while (seal->by_ret[at])
+			at = (at + 1) & ((1 << seal->ret_bits) - 1);
+		seal->by_ret[at] = i + 1;
+	}
+	return 0;
+}
+
+static __always_inline struct kvm_gm_frame *gm_find_frame(struct gm_seal *seal, u64 ret)
+{
+	u32 at = gm_hash(ret, &seal->hash, seal->ret_bits);
+
+	for (; seal->by_ret[at]; at = (at + 1) & ((1 << seal->ret_bits) - 1)) {
+		struct kvm_gm_frame *frame = &seal->frames[seal->by_ret[at] - 1];
+
+		if (frame->ret == ret)
+			return frame;
+	}
+	return NULL;
 }
 
 /* Bytes of a private stack that lie in one page, and their mirror. */
@@ -57,11 +83,11 @@ struct gm_span {
 	u32 len;
 };
 
-static struct gm_span gm_span(struct gm_seal *seal, u64 va, u32 len)
+static struct gm_span gm_span(struct gm_seal *seal, struct gm_activation *act, u32 at, u32 len)
 {
-	struct gm_page *p = &seal->pages[seal->stack_first +
-					 ((va - seal->stack_va) >> PAGE_SHIFT)];
-	u32 in = offset_in_page(va);
+	u64 first = (act - seal->acts) * (seal->stack_size >> PAGE_SHIFT);
+	struct gm_page *p = &seal->pages[seal->stack_first + first + (at >> PAGE_SHIFT)];
+	u32 in = offset_in_page(at);
 
 	return (struct gm_span) {
 		.private = page_address(p->page) + in,
@@ -70,14 +96,14 @@ static struct gm_span gm_span(struct gm_seal *seal, u64 va, u32 len)
 	};
 }
 
-/* Write to the mirror what the module changed in [@va, @va + @len). */
-static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
+/* Write to the mirror what the module changed in the window. */
+static void gm_share(struct gm_seal *seal, struct gm_activation *act, struct gm_window window)
 {
-	u32 at = va - (act->stack_top - seal->stack_size);
+	u32 at = window.at, end = window.at + window.len;
 
 	act->shared = true;
-	while (len) {
-		struct gm_span span = gm_span(seal, va, len);
+	while (at < end) {
+		struct gm_span span = gm_span(seal, act, at, end - at);
 		u32 i;
 
 		/* Other threads of the module may be writing here. */
@@ -90,24 +116,22 @@ static void gm_share(struct gm_seal *seal, struct gm_activation *act, u64 va, u3
 			act->shadow[at + i] = byte;
 		}
 		bitmap_set(act->synced, at, span.len);
-		va += span.len;
 		at += span.len;
-		len -= span.len;
 	}
 }
 
 /*
- * Take over what the guest changed in the mirror of [@va, @va + @len). It may
- * be writing to it: what is remembered is what the module is given. What it
- * left alone may be newer on the private stack: the module itself writes there,
- * in calls that it gets before this one returns.
+ * Take over what the guest changed in the mirror of the window. It may be writing
+ * to it: what is remembered is what the module is given. What it left alone may be
+ * newer on the private stack: the module itself writes there, in calls that it gets
+ * before this one returns.
  */
-static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, u32 len)
+static void gm_collect(struct gm_seal *seal, struct gm_activation *act, struct gm_window window)
 {
-	u32 at = va - (act->stack_top - seal->stack_size);
+	u32 at = window.at, end = window.at + window.len;
 
-	while (len) {
-		struct gm_span span = gm_span(seal, va, len);
+	while (at < end) {
+		struct gm_span span = gm_span(seal, act, at, end - at);
 		u32 i;
 
 		for (i = 0; i < span.len; i++) {
@@ -118,71 +142,83 @@ static void gm_collect(struct gm_seal *seal, struct gm_activation *act, u64 va, 
 				act->shadow[at + i] = byte;
 			}
 		}
-
-		va += span.len;
 		at += span.len;
-		len -= span.len;
 	}
 }
 
-typedef void (*gm_window_fn)(struct gm_seal *seal, struct gm_activation *act,
-			     u64 va, u32 len);
-
 /*
- * Call @fn for the window of every live frame of @act, the innermost first.
- * @sp is at the innermost return address. Returns how many bytes the windows
- * have, or -EINVAL: there is a return address that the image does not know, or no
- * end within the stack.
+ * Find the windows of all live frames of @act; @sp is at the innermost return
+ * address. False: there is a return address that the image does not know, or no end
+ * within the stack.
  */
-static int gm_walk_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp,
-			   gm_window_fn fn)
+static bool gm_find_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
+	u64 bottom = act->stack_top - seal->stack_size;
 	u64 last = seal->out_return;
-	u64 floor = act->stack_top - seal->stack_size + PAGE_SIZE;
-	int depth, bytes = 0;
+	int depth;
 
+	act->nr_windows = 0;
+	act->window_bytes = 0;
 	for (depth = 0; depth < KVM_GM_MAX_DEPTH; depth++) {
 		struct kvm_gm_frame *frame;
 		u64 *ret;
 
-		if (sp < floor || sp >= act->top_sp)
-			return -EINVAL;
-		ret = gm_stack_word(seal, sp);
+		if (sp < bottom + PAGE_SIZE || sp >= act->top_sp)
+			return false;
+		ret = gm_own_word(seal, act, sp);
 		if (!ret)
-			return -EINVAL;
+			return false;
 		if (*ret == last)
-			return sp + 8 == act->top_sp ? bytes : -EINVAL;
+			return sp + 8 == act->top_sp;
 
 		frame = gm_find_frame(seal, *ret);
 		if (!frame)
-			return -EINVAL;
+			return false;
 
 		sp += 8;
 		if (frame->size > act->top_sp - sp)
-			return -EINVAL;
-		if (frame->window_len)
-			fn(seal, act, sp + frame->window, frame->window_len);
-		bytes += frame->window_len;
+			return false;
+		if (frame->window_len) {
+			act->windows[act->nr_windows++] = (struct gm_window) {
+				.at = sp + frame->window - bottom,
+				.len = frame->window_len,
+			};
+			act->window_bytes += frame->window_len;
+		}
 		sp += frame->size;
 	}
-	return -EINVAL;
+	return false;
+}
+
+static void gm_share_found(struct gm_seal *seal, struct gm_activation *act)
+{
+	u32 i;
+
+	for (i = 0; i < act->nr_windows; i++)
+		gm_share(seal, act, act->windows[i]);
+}
+
+static void gm_collect_found(struct gm_seal *seal, struct gm_activation *act)
+{
+	u32 i;
+
+	for (i = 0; i < act->nr_windows; i++)
+		gm_collect(seal, act, act->windows[i]);
 }
 
 /* At an out-call with the private stack pointer @sp, of a module with windows. */
 bool gm_share_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
 {
-	int bytes = gm_walk_windows(seal, act, sp, gm_share);
-
-	if (bytes < 0)
+	if (!gm_find_windows(seal, act, sp))
 		return false;
-	act->window_bytes = bytes;
+	gm_share_found(seal, act);
 	return true;
 }
 
-/* At the in-return from it, with the same @sp: the same frames are there. */
-void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
+/* At the in-return from it: the same frames are there. */
+void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act)
 {
-	gm_walk_windows(seal, act, sp, gm_collect);
+	gm_collect_found(seal, act);
 }
 
 /*
@@ -192,24 +228,25 @@ void gm_collect_windows(struct gm_seal *seal, struct gm_activation *act, u64 sp)
  * others above it, while this one waited below; no stack does that, and the rest
  * is not looked at.
  */
-static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act, gm_window_fn fn)
+static void gm_walk_outer(struct gm_seal *seal, struct gm_activation *act,
+			  void (*fn)(struct gm_seal *seal, struct gm_activation *act))
 {
 	struct gm_budget budget = GM_OUTER_BUDGET;
 
 	raw_spin_lock(&seal->act_lock);
 	for (act = gm_outer(act); act && gm_afford(&budget, act); act = gm_outer(act))
-		gm_walk_windows(seal, act, act->regs[VCPU_REGS_RSP], fn);
+		fn(seal, act);
 	raw_spin_unlock(&seal->act_lock);
 }
 
 /* When @act, which has been called by a callee of others, leaves ... */
 void gm_share_outer(struct gm_seal *seal, struct gm_activation *act)
 {
-	gm_walk_outer(seal, act, gm_share);
+	gm_walk_outer(seal, act, gm_share_found);
 }
 
 /* ... and when it enters. */
 void gm_collect_outer(struct gm_seal *seal, struct gm_activation *act)
 {
-	gm_walk_outer(seal, act, gm_collect);
+	gm_walk_outer(seal, act, gm_collect_found);
 }
