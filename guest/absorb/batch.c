@@ -7,13 +7,13 @@
  * napi_consume_skb() are written down; one call to code of the guest's own
  * (GM_GUEST) makes them, in the order in which they were written down: when there is
  * no more room, with an allocation or napi_complete_done(), which is the same call out,
- * and at the end of the poll. Receive buffers are allocated by the dozen. gm_irq() does
- * the same for packets that an interrupt handler frees.
+ * and at the end of the poll. Receive buffers are allocated by the dozen. A poll that has
+ * received nothing ends without a call: what it frees waits for the CPU's next softirq, as
+ * it does after an interrupt.
  *
  * A poll stays on its CPU and has it to itself, so the list is the CPU's, and empty
- * between polls; interrupt handlers, which do not interrupt one another, have one of
- * their own. Whoever is called while the list is worked off (which may transmit by the
- * same driver) finds that there is none, and calls the kernel.
+ * between polls. Whoever is called while the list is worked off (which may transmit by
+ * the same driver) finds that there is none, and calls the kernel.
  *
  * Keeps I3 and I5: the list is in the guest's memory, for the guest to read, and it may
  * write what it likes there. Inside, entries are written only, below a bound that is
@@ -21,7 +21,6 @@
  * comes back are pointers to packets, which the guest's kernel would have returned
  * as well. The driver's functions are called by their gates.
  */
-#include <linux/interrupt.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
@@ -29,10 +28,11 @@
 #include <guarded_module.h>
 
 #include "gm_absorb.h"
+#include "queue.h"
 
 #define MAX_CALLS	64	/* NAPI_POLL_WEIGHT */
 #define MAX_SPARE	16
-#define MAX_HOOKS	64	/* polls and interrupts; any more are not batched */
+#define MAX_HOOKS	64	/* polls; any more are not batched */
 #define SMALL		256	/* up to this packets' heads are of one size */
 
 enum what { GRO_RECEIVE, KFREE_ANY, CONSUME, NAPI_CONSUME };
@@ -60,27 +60,26 @@ struct spares {
 };
 
 static DEFINE_PER_CPU(struct batch, gm_batch);
-static DEFINE_PER_CPU(struct batch, gm_irq_batch);
 static DEFINE_PER_CPU(struct spares, gm_large);
 static DEFINE_PER_CPU(struct spares, gm_small);
 /* NULL: nothing is written down. */
 static DEFINE_PER_CPU(struct batch *, gm_current);
-static DEFINE_PER_CPU(struct batch *, gm_irq_current);
 
-/* The driver's function, of a NAPI instance or of an interrupt. */
+typedef int poll_t(struct napi_struct *napi, int budget);
+
+/* The driver's function of a NAPI instance. */
 static struct hook {
-	const void *of;			/* NULL: free; BUSY: being filled in */
-	unsigned int irq;		/* 0: a poll */
-	const struct net_device *dev;	/* of a poll */
-	int (*poll)(struct napi_struct *napi, int budget);
-	irq_handler_t handler;
+	const struct napi_struct *of;	/* NULL: free; BUSY: being filled in */
+	const struct net_device *dev;
+	poll_t *poll;
 } hooks[MAX_HOOKS];
 
-#define BUSY	((const void *)1)
+#define BUSY	((const struct napi_struct *)1)
 
 void __wrap_netif_napi_add_weight(struct net_device *dev, struct napi_struct *napi,
 				  int (*poll)(struct napi_struct *, int), int weight);
 void __wrap___netif_napi_del(struct napi_struct *napi);
+void __wrap_unregister_netdev(struct net_device *dev);
 void __wrap_free_netdev(struct net_device *dev);
 bool __wrap_napi_complete_done(struct napi_struct *napi, int done);
 gro_result_t __wrap_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb);
@@ -89,9 +88,6 @@ void __wrap_consume_skb(struct sk_buff *skb);
 void __wrap_napi_consume_skb(struct sk_buff *skb, int budget);
 struct sk_buff *__wrap___netdev_alloc_skb(struct net_device *dev, unsigned int len, gfp_t gfp);
 struct sk_buff *__wrap_napi_alloc_skb(struct napi_struct *napi, unsigned int len);
-int __wrap_request_threaded_irq(unsigned int irq, irq_handler_t handler, irq_handler_t thread,
-				unsigned long flags, const char *name, void *data);
-const void *__wrap_free_irq(unsigned int irq, void *data);
 
 /* ---- The guest's own code: no privilege, and whatever it does, the guest could do. ---- */
 
@@ -127,7 +123,7 @@ GM_GUEST static bool guest_complete(struct batch *b, struct napi_struct *napi, i
 GM_GUEST static void guest_drop(struct spares *s)
 {
 	for (int i = 0; i < MAX_SPARE; i++)
-		kfree_skb(xchg(&s->skb[i], NULL));
+		consume_skb(xchg(&s->skb[i], NULL));
 }
 
 GM_GUEST static struct sk_buff *guest_alloc_one(struct napi_struct *napi, struct net_device *dev,
@@ -182,17 +178,6 @@ static __always_inline struct batch *current_batch(void)
 	return b && !in_hardirq() && !in_nmi() && gm_outside(b, sizeof(*b)) ? b : NULL;
 }
 
-/* For what may be called in either, and with interrupts off in a poll. */
-static __always_inline struct batch *current_list(void)
-{
-	struct batch *b;
-
-	if (!irqs_disabled())
-		return current_batch();
-	b = this_cpu_read(gm_irq_current);
-	return b && in_hardirq() && !in_nmi() && gm_outside(b, sizeof(*b)) ? b : NULL;
-}
-
 static void work_off(struct batch *b)
 {
 	if (READ_ONCE(b->nr))
@@ -206,22 +191,12 @@ static void flush(struct batch *b)
 	this_cpu_write(gm_current, b);
 }
 
-static void flush_irq(struct batch *b)
-{
-	this_cpu_write(gm_irq_current, NULL);
-	work_off(b);
-	this_cpu_write(gm_irq_current, b);
-}
-
 static __always_inline void put(struct batch *b, struct sk_buff *skb, enum what what, u32 arg)
 {
 	unsigned int nr = READ_ONCE(b->nr);
 
 	if (nr >= MAX_CALLS) {
-		if (in_hardirq())
-			flush_irq(b);
-		else
-			flush(b);
+		flush(b);
 		nr = 0;
 	}
 	OPTIMIZER_HIDE_VAR(nr);
@@ -231,143 +206,161 @@ static __always_inline void put(struct batch *b, struct sk_buff *skb, enum what 
 	}
 }
 
-static unsigned int place_of(const void *of)
+/* Starts at a place that depends on the address, and finds the first of two. */
+static struct hook *find_hook(const struct napi_struct *napi, const struct napi_struct *of)
 {
-	return (unsigned long)of / 64 % MAX_HOOKS;
-}
-
-static struct hook *hook_of(const void *of, unsigned int irq)
-{
-	unsigned int first = place_of(of);
-
 	for (unsigned int i = 0; i < MAX_HOOKS; i++) {
-		struct hook *h = &hooks[(first + i) % MAX_HOOKS];
+		struct hook *h = &hooks[((unsigned long)napi / 64 + i) % MAX_HOOKS];
 
-		if (smp_load_acquire(&h->of) == of && h->irq == irq)
+		if (smp_load_acquire(&h->of) == of)	/* with what it was filled in with */
 			return h;
 	}
 	return NULL;
 }
 
-/* For one more; NULL: there is no room. Whoever gets it fills it in and says of what. */
-static struct hook *hook_new(const void *of)
+static poll_t *hook_poll(const struct napi_struct *napi)
 {
-	unsigned int first = place_of(of);
+	const struct hook *h = find_hook(napi, napi);
 
-	for (unsigned int i = 0; i < MAX_HOOKS; i++) {
-		struct hook *h = &hooks[(first + i) % MAX_HOOKS];
+	return h ? h->poll : NULL;
+}
 
-		if (!cmpxchg(&h->of, NULL, BUSY))
-			return h;
+static void hook_remove(const struct napi_struct *napi)
+{
+	struct hook *h = find_hook(napi, napi);
+
+	if (h)
+		WRITE_ONCE(h->of, NULL);
+}
+
+/*
+ * False: there is no room. What the kernel has freed by itself may have left an entry that
+ * is of the same address, and would be found first: that one is filled in anew.
+ */
+static bool hook_add(struct net_device *dev, const struct napi_struct *napi, poll_t *poll)
+{
+	const struct napi_struct *was = napi;
+	struct hook *h = find_hook(napi, was);
+
+	if (!h) {
+		was = NULL;
+		h = find_hook(napi, was);
 	}
-	return NULL;
+	/* Rarely does another come first: then this one is not batched. */
+	if (!h || cmpxchg(&h->of, was, BUSY) != was)
+		return false;
+	h->dev = dev;
+	h->poll = poll;
+	smp_store_release(&h->of, napi);	/* whoever finds it finds the rest */
+	return true;
+}
+
+static void hook_remove_all(const struct net_device *dev)
+{
+	for (unsigned int i = 0; i < MAX_HOOKS; i++) {
+		const struct napi_struct *of = READ_ONCE(hooks[i].of);
+
+		if (of && of != BUSY && hooks[i].dev == dev)
+			WRITE_ONCE(hooks[i].of, NULL);
+	}
+}
+
+/* Nobody polls for it any more. */
+static void forget(const struct net_device *dev)
+{
+	hook_remove_all(dev);
+	guest_forget(dev);
 }
 
 static int gm_poll(struct napi_struct *napi, int budget)
 {
 	struct batch *outer = this_cpu_read(gm_current), *b = this_cpu_ptr(&gm_batch);
-	const struct hook *h = hook_of(napi, 0);
+	poll_t *poll = hook_poll(napi);
 	int done;
 
-	if (!h)
+	if (!poll)
 		return 0;
 	/* netpoll polls with interrupts off, in the middle of anything, and takes no packets. */
 	if (outer || budget <= 0 || irqs_disabled() || !gm_outside(b, sizeof(*b))) {
 		this_cpu_write(gm_current, NULL);
-		done = h->poll(napi, budget);
+		done = poll(napi, budget);
 		this_cpu_write(gm_current, outer);
 		return done;
 	}
 	b->napi = napi;
 	this_cpu_write(gm_current, b);
-	done = h->poll(napi, budget);
+	done = poll(napi, budget);
 	this_cpu_write(gm_current, NULL);
 	work_off(b);
 	return done;
 }
 
-static irqreturn_t gm_irq(int irq, void *data)
-{
-	const struct hook *h = hook_of(data, irq);
-	struct batch *b;
-	irqreturn_t ret;
-
-	if (!h)
-		return IRQ_NONE;
-	/* In a thread, if all interrupts are. */
-	if (!in_hardirq())
-		return h->handler(irq, data);
-	b = this_cpu_ptr(&gm_irq_batch);
-	this_cpu_write(gm_irq_current, b);
-	ret = h->handler(irq, data);
-	this_cpu_write(gm_irq_current, NULL);
-	if (gm_outside(b, sizeof(*b)))
-		work_off(b);
-	return ret;
-}
-
-int __wrap_request_threaded_irq(unsigned int irq, irq_handler_t handler, irq_handler_t thread,
-				unsigned long flags, const char *name, void *data)
-{
-	/* What hooks[] has for free and busy is nothing to find. */
-	struct hook *h = handler && irq && (unsigned long)data > 1 ? hook_new(data) : NULL;
-	int ret;
-
-	if (h) {
-		h->irq = irq;
-		h->handler = handler;
-		smp_store_release(&h->of, data);
-		handler = gm_irq;
-	}
-	ret = request_threaded_irq(irq, handler, thread, flags, name, data);
-	if (ret && h)
-		smp_store_release(&h->of, NULL);
-	return ret;
-}
-
-const void *__wrap_free_irq(unsigned int irq, void *data)
-{
-	const void *ret = free_irq(irq, data);
-	struct hook *h = hook_of(data, irq);
-
-	if (h)
-		smp_store_release(&h->of, NULL);
-	return ret;
-}
-
 void __wrap_netif_napi_add_weight(struct net_device *dev, struct napi_struct *napi,
 				  int (*poll)(struct napi_struct *, int), int weight)
 {
-	struct hook *h = hook_new(napi);
-
-	if (h) {
-		h->irq = 0;
-		h->dev = dev;
-		h->poll = poll;
-		smp_store_release(&h->of, napi);
-		poll = gm_poll;
-	}
-	netif_napi_add_weight(dev, napi, poll, weight);
+	netif_napi_add_weight(dev, napi, hook_add(dev, napi, poll) ? gm_poll : poll, weight);
 }
 
 void __wrap___netif_napi_del(struct napi_struct *napi)
 {
-	struct hook *h;
-
 	__netif_napi_del(napi);
-	h = hook_of(napi, 0);
-	if (h)
-		smp_store_release(&h->of, NULL);
+	hook_remove(napi);
+}
+
+/* The last that is seen of a device which the kernel frees (needs_free_netdev). */
+void __wrap_unregister_netdev(struct net_device *dev)
+{
+	unregister_netdev(dev);
+	forget(dev);
 }
 
 /* Does the rest of netif_napi_del(), and nobody polls any more. */
 void __wrap_free_netdev(struct net_device *dev)
 {
-	for (unsigned int i = 0; i < MAX_HOOKS; i++)
-		if (hooks[i].of && hooks[i].of != BUSY && !hooks[i].irq && hooks[i].dev == dev)
-			smp_store_release(&hooks[i].of, NULL);
-	guest_forget(dev);
+	forget(dev);
 	free_netdev(dev);
+}
+
+/* Has the poll received nothing? Then what it frees is freed later. */
+static bool frees_later(struct batch *b)
+{
+	unsigned int nr = min_t(unsigned int, READ_ONCE(b->nr), MAX_CALLS);
+
+	for (unsigned int i = 0; i < nr; i++)
+		if (READ_ONCE(b->calls[i].what) == GRO_RECEIVE)
+			return false;
+	for (unsigned int i = 0; i < nr; i++) {
+		struct sk_buff *skb = READ_ONCE(b->calls[i].skb);
+		u32 reason = b->calls[i].what == KFREE_ANY ? b->calls[i].arg : SKB_CONSUMED;
+
+		if (!free_later(skb, reason))
+			dev_kfree_skb_any_reason(skb, reason);
+	}
+	WRITE_ONCE(b->nr, 0);
+	return true;
+}
+
+/* As napi_complete_done(), of an instance with nothing to be done; false: it has. */
+static bool ends(struct napi_struct *napi)
+{
+	struct net_device *dev = READ_ONCE(napi->dev);
+	unsigned long new, val;
+
+	if (!gm_outside(dev, sizeof(*dev)) || napi->gro_bitmask || napi->rx_count ||
+	    napi->defer_hard_irqs_count || READ_ONCE(dev->napi_defer_hard_irqs) ||
+	    READ_ONCE(napi->poll_list.next) != &napi->poll_list)
+		return false;
+	WRITE_ONCE(napi->list_owner, -1);
+	val = READ_ONCE(napi->state);
+	do {
+		/* Polled by others, to be polled once more, or a WARN(). */
+		if (val & (NAPIF_STATE_NPSVC | NAPIF_STATE_IN_BUSY_POLL | NAPIF_STATE_MISSED) ||
+		    !(val & NAPIF_STATE_SCHED))
+			return false;
+		new = val & ~(NAPIF_STATE_SCHED | NAPIF_STATE_SCHED_THREADED |
+			      NAPIF_STATE_PREFER_BUSY_POLL);
+	} while (!try_cmpxchg(&napi->state, &val, new));
+	return true;
 }
 
 bool __wrap_napi_complete_done(struct napi_struct *napi, int done)
@@ -375,10 +368,12 @@ bool __wrap_napi_complete_done(struct napi_struct *napi, int done)
 	struct batch *b = current_batch();
 	bool ret;
 
-	if (!b || b->napi != napi)
+	if (!b || b->napi != napi || !gm_outside(napi, sizeof(*napi)))
 		return napi_complete_done(napi, done);
 	this_cpu_write(gm_current, NULL);
-	ret = guest_complete(b, napi, done);
+	ret = frees_later(b) && ends(napi);
+	if (!ret)
+		ret = guest_complete(b, napi, done);
 	this_cpu_write(gm_current, b);
 	return ret;
 }
@@ -395,8 +390,14 @@ gro_result_t __wrap_napi_gro_receive(struct napi_struct *napi, struct sk_buff *s
 
 void __wrap_dev_kfree_skb_any_reason(struct sk_buff *skb, enum skb_drop_reason reason)
 {
-	struct batch *b = current_list();
+	struct batch *b;
 
+	if (irqs_disabled()) {
+		if (!in_hardirq() || !free_later(skb, reason))
+			dev_kfree_skb_any_reason(skb, reason);
+		return;
+	}
+	b = current_batch();
 	if (b)
 		put(b, skb, KFREE_ANY, reason);
 	else
@@ -473,7 +474,7 @@ struct sk_buff *__wrap_napi_alloc_skb(struct napi_struct *napi, unsigned int len
 {
 	struct batch *b = current_batch();
 
-	if (!b || b->napi != napi)
+	if (!b || b->napi != napi || !gm_outside(napi, sizeof(*napi)))
 		return napi_alloc_skb(napi, len);
 	if (len > SMALL)
 		return alloc(b, NULL, napi, napi->dev, len, 0);
