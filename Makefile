@@ -31,7 +31,7 @@ help:
 	@echo '  tools            gmctl, gm-top and gm-run, for the administrator of the host'
 	@echo '  raw-attacks      attacks on our KVM that need no QEMU and no Linux in the guest'
 	@echo '  l1-tools         what the rig puts into L1 when Bochs runs it'
-	@echo '  images           test keys; stock dummy.ko, drivers of network cards and three of our own, guarded and signed'
+	@echo '  images           test keys; stock dummy.ko, drivers of network cards and some of our own, guarded and signed'
 	@echo '  load-images      the stock modules of rig/loads.toml, guarded and signed'
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
@@ -124,6 +124,7 @@ images: gmcc guest
 	$(call guard,dummy,$(DUMMY))
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
+	$(call guard,gm_lends,$(B)/guest/attack/gm_lends.ko,--absorb $(B)/guest/absorb/gm_net.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
 	$(call guard,gm_pages,$(B)/guest/attack/gm_pages.ko)
 	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3 $(absorbed))

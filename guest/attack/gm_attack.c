@@ -118,6 +118,7 @@ static unsigned long find_target(const char *name, int off)
 static struct {
 	struct task_struct *task;
 	unsigned long ip, sp;		/* go on here */
+	bool leaf;			/* or where the function returns, which has no frame */
 	unsigned long fault_ip;		/* stopped there */
 	int trap;
 	bool stopped;
@@ -138,8 +139,13 @@ static int catch_exception(struct notifier_block *nb, unsigned long why, void *d
 	recovery.regs = *args->regs;
 	recovery.stopped = true;
 	WRITE_ONCE(recovery.task, NULL);
-	args->regs->ip = recovery.ip;
-	args->regs->sp = recovery.sp;
+	if (recovery.leaf) {
+		args->regs->ip = *(unsigned long *)args->regs->sp;
+		args->regs->sp += sizeof(unsigned long);
+	} else {
+		args->regs->ip = recovery.ip;
+		args->regs->sp = recovery.sp;
+	}
 	return NOTIFY_STOP;
 }
 
@@ -152,7 +158,8 @@ static struct notifier_block catcher = {
  * Call any address whatever; returns in every case that leaves a kernel. The
  * result is the function's, if there was one.
  */
-static noinline int call_to(unsigned long target, const void *first, const void *second)
+static noinline int call_to(unsigned long target, const void *first, const void *second,
+			    unsigned long third)
 {
 	unsigned long ret = 0;
 
@@ -171,8 +178,8 @@ static noinline int call_to(unsigned long target, const void *first, const void 
 		     "pop %%rbp\n\t"
 		     : [sp] "=m" (recovery.sp), [ip] "=m" (recovery.ip),
 		       "+a" (ret), "+c" (target), "+D" (first), "+S" (second),
-		       ASM_CALL_CONSTRAINT
-		     : : "rdx", "r8", "r9", "r10", "r11",
+		       "+d" (third), ASM_CALL_CONSTRAINT
+		     : : "r8", "r9", "r10", "r11",
 		       "r12", "r13", "r14", "r15", "cc", "memory");
 	WRITE_ONCE(recovery.task, NULL);
 	recovery.left = target | (unsigned long)first | (unsigned long)second;
@@ -181,7 +188,7 @@ static noinline int call_to(unsigned long target, const void *first, const void 
 
 static void jump_to(unsigned long target)
 {
-	call_to(target, NULL, NULL);
+	call_to(target, NULL, NULL, 0);
 }
 
 static int jump_thread(void *target)
@@ -798,7 +805,7 @@ static int attack_stray(const char *name)
 		return -ENOENT;
 	gm_attack_peeked = 0;
 	pr_info("%s: address 0x%lx\n", name, gate);
-	ret = call_to(gate, what, gm_attack_peek);
+	ret = call_to(gate, what, gm_attack_peek, 0);
 	if (!strcmp(what, "keep")) {
 		if (gm_attack_peeked || recovery.left || ret) {
 			pr_err("%s: survived, saw 0x%lx, was left 0x%lx, result %d\n",
@@ -817,6 +824,40 @@ static int attack_stray(const char *name)
 		return -ENOTRECOVERABLE;
 	}
 	pr_info("%s: stopped by exception %d\n", name, recovery.trap);
+	return 0;
+}
+
+/*
+ * A function that the victim has absorbed writes where the attacker says (I5): to its
+ * private data. Address: that.
+ */
+static int attack_lend(const char *name)
+{
+	unsigned long target = find_target("lends_secret", 0);
+	unsigned long gate = find_target("gm_gate___wrap_memcpy", 0);
+	u64 before, *source;
+
+	if (!target || !gate)
+		return -ENOENT;
+	source = kmalloc(sizeof(*source), GFP_KERNEL);
+	if (!source)
+		return -ENOMEM;
+	before = READ_ONCE(*(u64 *)target);
+	*source = ~before;
+	pr_info("%s: address 0x%lx\n", name, target);
+	recovery.leaf = true;
+	call_to(gate, (void *)target, source, sizeof(*source));
+	recovery.leaf = false;
+	kfree(source);
+	if (READ_ONCE(*(u64 *)target) != before) {
+		pr_err("%s: survived, the data is changed\n", name);
+		return -ENOTRECOVERABLE;
+	}
+	if (!recovery.stopped) {
+		pr_err("%s: survived, but the data is as it was\n", name);
+		return -ENOTRECOVERABLE;
+	}
+	pr_info("%s: stopped by exception %d, the data is as it was\n", name, recovery.trap);
 	return 0;
 }
 
@@ -854,6 +895,7 @@ static const struct {
 	{ "stray-mmio",		attack_stray },
 	{ "stray-fault",	attack_stray },
 	{ "stray-keep",		attack_stray },
+	{ "lend",		attack_lend },
 };
 
 static int run_attack(const char *name)

@@ -67,6 +67,8 @@ MORE_ATTACKS = (
            "The guest's stack must not be the module's memory."),
     Attack("sp-odd", "environment", "a call on an odd stack pointer",
            "The stack pointer must be aligned."),
+    Attack("lend", "write", "a write by a function that the module has absorbed",
+           "What is absorbed writes where the guest's kernel could, too."),
     Attack("stray-escape", "escape", "a return from the module into the kernel",
            "Nothing but sealed text is executable inside.", inside=True),
     Attack("stray-early", "frame", "a return to the guest from a function in between",

@@ -10,6 +10,7 @@ from ..case import case, expect, expect_equal
 from ..life import MODULE, Life
 
 STRAY = "gm_stray"
+LENDS = "gm_lends"
 
 
 def find(name):
@@ -229,6 +230,12 @@ def attack_write_constants(bench):
 @case
 def attack_write_private(bench):
     attack(bench, "write", victim=STRAY, symbol="stray_secret")
+
+
+@case
+def attack_lend(bench):
+    attack(bench, "lend", victim=LENDS)
+    expect_equal("the secret", bench.l2(f"cat /sys/module/{LENDS}/parameters/secret").strip(), "1")
 
 
 @case
