@@ -14,7 +14,7 @@
  *		mmio=8086:10d3			the registers of that PCI device (mmio: of any)
  *		pio=0x60-0x64			I/O ports
  *		msr=0x35, msr=0x35:rw		MSRs of the CPU, to read, to write as well
- *		mwait				monitor and mwait
+ *		mwait				monitor and mwait; how deep, GM_HOSTINFO says
  *	GM_HOSTINFO(host);			request, and the page to read it in
  *	GM_DEVICES(devices, 65);		the pages that registers of devices appear in
  *	static GM_GUEST void flush(...);	the guest's own code: not sealed, not privileged
@@ -31,6 +31,7 @@
 
 #include <linux/kvm_gm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/stringify.h>
 #include <asm/barrier.h>
 #include <asm/processor.h>
@@ -81,7 +82,7 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 
 	if (vcpu >= KVM_GM_HOSTINFO_VCPUS || vcpu >= info->nr_vcpus)
 		return false;
-	from = &info->vcpus[vcpu];
+	from = &info->vcpus[array_index_nospec(vcpu, KVM_GM_HOSTINFO_VCPUS)];
 	do {
 		/* A page that is taken away is all zeroes, so this ends. */
 		while ((seq = from->seq) & 1)
@@ -90,12 +91,32 @@ static inline bool gm_hostinfo_read(const volatile struct kvm_gm_hostinfo *info,
 		to->seq = seq;
 		to->cpu = from->cpu;
 		to->vcpus = from->vcpus;
+		to->runnable = from->runnable;
 		to->flags = from->flags;
 		to->updated = from->updated;
 		to->steal = from->steal;
 		virt_rmb();
 	} while (from->seq != seq);
 	return info->version == KVM_GM_HOSTINFO_VERSION;
+}
+
+/*
+ * Whether MWAIT sleeps in here, and ends for interrupts that are masked (bit 0 of ECX
+ * set): @wanted as a hint, what EAX is to be, if the administrator allows that and the
+ * CPU has it; else 0, which they always do. Negative: not granted, or no more, or nobody
+ * says so. It may be revoked at any time; MWAIT then returns at once.
+ */
+static inline int gm_hostinfo_mwait(const volatile struct kvm_gm_hostinfo *info, u32 wanted)
+{
+	const u32 need = KVM_GM_HOSTINFO_MWAIT | KVM_GM_HOSTINFO_MWAIT_BREAK;
+
+	if (info->version != KVM_GM_HOSTINFO_VERSION || (info->mwait & need) != need)
+		return -1;
+	virt_rmb();
+	if (wanted > KVM_GM_MWAIT_MAX_HINT || wanted > info->mwait_hint ||
+	    (wanted & 0xf) >= (info->mwait_substates >> (4 * (wanted >> 4) + 4) & 0xf))
+		return 0;
+	return wanted;
 }
 
 /*

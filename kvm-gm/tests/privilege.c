@@ -4,14 +4,20 @@
  * revoked; nobody else has it. Devices and ports are userspace's, which is told
  * who reaches for them.
  */
+#define _GNU_SOURCE	/* sched_setaffinity() */
 #include <asm/svm.h>
 #include <asm/vmx.h>
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attack.h"
@@ -437,24 +443,26 @@ static uint64_t exits_of(const char *text)
 	return exits(cpu) - before;
 }
 
-static uint64_t exits_of_kernel(void)
+static uint64_t exits_of_kernel_on(struct vcpu *vcpu, unsigned int stack)
 {
-	struct kvm_regs regs = kernel_regs(kernel_va(kernel_monitors), SP);
-	uint64_t before = exits(cpu);
+	struct kvm_regs regs = kernel_regs(kernel_va(kernel_monitors), STACK(stack));
+	uint64_t before = exits(vcpu);
 
 	regs.rdi = VA_SCRATCH;
 	regs.rdx = TIMES;
-	vcpu_set_regs(cpu, &regs);
-	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
-	return exits(cpu) - before;
+	vcpu_set_regs(vcpu, &regs);
+	expect_equal("exit reason", run_on(vcpu), KVM_EXIT_HLT);
+	return exits(vcpu) - before;
 }
+
+#define exits_of_kernel()	exits_of_kernel_on(cpu, 0)
 
 #define expect_exits(count)	expect((count) >= TIMES, "%lu exits", count)
 #define expect_no_exits(count)	expect((count) < TIMES / 2, "%lu exits", count)
 
 static void start_mwait(bool granted)
 {
-	start();
+	start_with(&(struct setup) { .vcpus = 2 });
 	if (!granted)
 		return;
 	if (change(KVM_GM_GRANT, KVM_GM_PRIV_MWAIT, 0, 0, 0) == -EOPNOTSUPP)
@@ -531,7 +539,194 @@ static void mwait_changed_inside(const struct attack *attack)
 	expect_no_exits(count);
 }
 
+/* While one vCPU is inside, in the midst of it, another one is not. */
+static void mwait_beside(const struct attack *attack)
+{
+	struct kvm_regs regs;
+	uint64_t count;
+
+	(void)attack;
+	start_mwait(true);
+	call_text(cpu, text_mwaits, SP, 0, 1ULL << 40);
+	let_host_interrupt(cpu);
+	run_until_inside(cpu);
+	count = exits_of_kernel_on(cpu2, 1);
+	expect_exits(count);
+	expect_activations(1, 0);
+	regs = vcpu_regs(cpu);
+	regs.rdx = 1;
+	vcpu_set_regs(cpu, &regs);
+	expect_equal("result", expect_return(cpu), 1);
+}
+
+/* The host gets its CPU back from a guest that has masked all interrupts. */
+static void mwait_masked(const struct attack *attack)
+{
+	struct kvm_regs regs;
+	unsigned int i;
+
+	(void)attack;
+	start_mwait(true);
+	if (machine_vendor() == VMX)
+		skip("Bochs has no exit for the host's interrupts where IF is clear");
+	call_text(cpu, text_mwaits, SP, 0, 1ULL << 40);
+	for (i = 0; i < 3; i++)
+		run_until_inside(cpu);
+	regs = vcpu_regs(cpu);
+	expect_equal("RFLAGS.IF", regs.rflags & (1 << 9), 0);
+	regs.rdx = 1;
+	vcpu_set_regs(cpu, &regs);
+	expect_equal("result", expect_return(cpu), 1);
+}
+
+static int grant_mwait(uint32_t limit)
+{
+	struct kvm_gm_grant arg = {
+		.size = sizeof(arg), .id = victim.arg.id, .generation = victim.arg.generation,
+		.kind = KVM_GM_PRIV_MWAIT, .limit = limit,
+	};
+
+	return ioctl(vm.vm, KVM_GM_GRANT, &arg) < 0 ? -errno : 0;
+}
+
+/* Where KVM runs the guest's timer by one of the CPU's that stops in C3. */
+static void mwait_timer(const struct attack *attack)
+{
+	char on = 'N';
+	FILE *file;
+
+	(void)attack;
+	file = fopen("/sys/module/kvm_intel/parameters/preemption_timer", "r");
+	if (file) {
+		on = (char)fgetc(file);
+		fclose(file);
+	}
+	start_mwait(true);
+	revoke(KVM_GM_PRIV_MWAIT, 0, 0, 0);
+	expect_equal("a hint of C3", grant_mwait(0x20), on == 'Y' ? -EOPNOTSUPP : 0);
+	if (on != 'Y')
+		revoke(KVM_GM_PRIV_MWAIT, 0, 0, 0);
+	expect_equal("a hint of C2", grant_mwait(0x1f), 0);
+}
+
 /* --- host information ------------------------------------------------------------------ */
+
+/* A word of the page, as the module reads it. */
+static uint64_t hostinfo_word(size_t offset)
+{
+	call_text(cpu, text_read, SP, region_va(REGION_DATA) + offset, 0);
+	return expect_return(cpu);
+}
+
+#define HOSTINFO(field) \
+	(uint32_t)hostinfo_word(offsetof(struct kvm_gm_hostinfo, field))
+
+static struct kvm_gm_hostinfo_vcpu hostinfo_entry(void)
+{
+	struct kvm_gm_hostinfo_vcpu entry;
+	uint64_t words[sizeof(entry) / 8];
+	unsigned int i;
+
+	for (i = 0; i < sizeof(entry) / 8; i++)
+		words[i] = hostinfo_word(offsetof(struct kvm_gm_hostinfo, vcpus[0]) + i * 8);
+	memcpy(&entry, words, sizeof(entry));
+	return entry;
+}
+
+/* Whichever is granted first: what the module may do with MWAIT is in the page. */
+static void hostinfo_mwait(const struct attack *attack)
+{
+	uint32_t generation;
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .hostinfo = true });
+	if (grant_mwait(0x10) == -EOPNOTSUPP)
+		skip("the CPU has no MONITOR and MWAIT");
+	expect_equal("before the page is there", HOSTINFO(mwait), 0);
+	grant(KVM_GM_PRIV_HOSTINFO, 0, 0, 0);
+	for (i = 0; i < 2; i++) {
+		expect_equal("granted", HOSTINFO(mwait) & KVM_GM_HOSTINFO_MWAIT,
+			     KVM_GM_HOSTINFO_MWAIT);
+		expect_equal("hint", HOSTINFO(mwait_hint), 0x10);
+		expect_equal("sub-states beyond C2, and of C0",
+			     HOSTINFO(mwait_substates) & ~0xff0U, 0);
+		generation = HOSTINFO(generation);
+		revoke(KVM_GM_PRIV_MWAIT, 0, 0, 0);
+		expect_equal("after the revoke", HOSTINFO(mwait), 0);
+		expect(HOSTINFO(generation) != generation, "it is still generation %u", generation);
+		expect_equal("a grant", grant_mwait(0x10), 0);
+	}
+	revoke(KVM_GM_PRIV_HOSTINFO, 0, 0, 0);
+	expect_equal("without the page", HOSTINFO(mwait), 0);
+}
+
+/* The page says it as of the last KVM_RUN, so ask twice. */
+static uint32_t hostinfo_vms_now(void)
+{
+	hostinfo_word(0);
+	return HOSTINFO(vms);
+}
+
+/* VMs come and go, and one counts from its first vCPU to its end. */
+static void hostinfo_vms(const struct attack *attack)
+{
+	struct machine second;
+	uint32_t vms;
+
+	(void)attack;
+	start_with(&(struct setup) { .hostinfo = true });
+	grant(KVM_GM_PRIV_HOSTINFO, 0, 0, 0);
+	vms = hostinfo_vms_now();
+	expect(vms >= 1, "%u VMs", vms);
+	machine_create(&second, false);
+	expect_equal("with one that has no vCPU", hostinfo_vms_now(), vms);
+	machine_add_vcpu(&second);
+	machine_add_vcpu(&second);
+	expect_equal("with one of two vCPUs", hostinfo_vms_now(), vms + 1);
+	machine_destroy(&second);
+	expect_equal("afterwards", hostinfo_vms_now(), vms);
+}
+
+/* Ask again for some seconds until it is so. */
+static void expect_runnable(unsigned int runnable, const char *what)
+{
+	time_t end = time(NULL) + 20;
+	struct kvm_gm_hostinfo_vcpu entry;
+
+	do {
+		entry = hostinfo_entry();
+		expect_equal("alone", entry.flags & KVM_GM_HOSTINFO_F_ALONE,
+			     entry.runnable == 1 ? KVM_GM_HOSTINFO_F_ALONE : 0);
+		if (entry.runnable == runnable)
+			return;
+		usleep(1000);
+	} while (time(NULL) < end);
+	fail("%s: %u runnable", what, entry.runnable);
+}
+
+/* Another task on the physical CPU, and when it has ended. */
+static void hostinfo_shared(const struct attack *attack)
+{
+	cpu_set_t one;
+	pid_t busy;
+
+	(void)attack;
+	start_with(&(struct setup) { .hostinfo = true });
+	grant(KVM_GM_PRIV_HOSTINFO, 0, 0, 0);
+	CPU_ZERO(&one);
+	CPU_SET(hostinfo_entry().cpu, &one);
+	must(sched_setaffinity(0, sizeof(one), &one), "sched_setaffinity");
+	expect_runnable(1, "alone");
+	busy = must(fork(), "fork");
+	if (!busy)
+		for (;;)
+			;
+	expect_runnable(2, "beside a busy task");
+	kill(busy, SIGKILL);
+	must(waitpid(busy, NULL, 0), "waitpid");
+	expect_runnable(1, "alone again");
+}
 
 static void hostinfo(const struct attack *attack)
 {
@@ -697,8 +892,9 @@ static void counts_refused(const struct attack *attack)
 
 const struct attack privilege_attacks[] = {
 	REFUSED("size", "of another size", EINVAL, .size = 8, .kind = KVM_GM_PRIV_MWAIT),
-	REFUSED("reserved", "with a reserved word", EINVAL, .reserved = 1,
-		.kind = KVM_GM_PRIV_MWAIT),
+	REFUSED("limit", "of an MSR with a hint", EINVAL, MSR(0x10, 0x10), .limit = 1),
+	REFUSED("mwait-hint", "of MWAIT with a hint that is none", EINVAL,
+		.kind = KVM_GM_PRIV_MWAIT, .limit = KVM_GM_MWAIT_MAX_HINT + 1),
 	REFUSED("id", "to a module that cannot be", EINVAL, .id = KVM_GM_MAX_SEALS + 1,
 		.kind = KVM_GM_PRIV_MWAIT),
 	REFUSED("nobody", "to a module that is not", ENOENT, .id = 2, .kind = KVM_GM_PRIV_MWAIT),
@@ -798,6 +994,16 @@ const struct attack privilege_attacks[] = {
 	  mwait_changed_inside, NULL },
 
 	{ "hostinfo", 2, "host information: for the module's view, while granted", hostinfo, NULL },
+	{ "mwait-beside", 2, "MONITOR on a vCPU outside, while another is inside: an exit each",
+	  mwait_beside, NULL },
+	{ "mwait-masked", 2, "MWAIT inside with interrupts masked: the host's still end it",
+	  mwait_masked, NULL },
+	{ "mwait-timer", 2, "MWAIT as deep as the guest's timer stops: refused", mwait_timer, NULL },
+	{ "hostinfo-mwait", 2, "what is granted of MWAIT: told, until it is revoked",
+	  hostinfo_mwait, NULL },
+	{ "hostinfo-vms", 2, "VMs on the host: as many as there are", hostinfo_vms, NULL },
+	{ "hostinfo-shared", 2, "another task on the physical CPU: told while it is there",
+	  hostinfo_shared, NULL },
 	{ "hostinfo-not-run", 2, "a vCPU asked for its state: as it was put on a CPU last",
 	  hostinfo_not_run, NULL },
 	{ "hostinfo-write", 5, "a store to it from inside: access", hostinfo_written, NULL },

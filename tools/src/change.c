@@ -228,7 +228,7 @@ int cmd_unregister(struct target *target, int argc, char **argv)
 	"  pio=0x60-0x64         I/O ports, also a single one, hidden from the guest\n" \
 	"  msr=0x35, msr=0x198-0x199:rw\n" \
 	"                        MSRs of the physical CPU, to read, or to read and write\n" \
-	"  mwait                 MONITOR and MWAIT\n" \
+	"  mwait, mwait=0x10     MONITOR and MWAIT, in C1, or up to this hint\n" \
 	"  hostinfo              the page of the host's scheduling\n\n"
 
 int cmd_grant(struct target *target, int argc, char **argv)

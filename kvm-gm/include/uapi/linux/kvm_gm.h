@@ -285,15 +285,27 @@ struct kvm_gm_grant {
 	__u32 kind;		/* KVM_GM_PRIV_MSR, _MWAIT or _HOSTINFO */
 	__u32 flags;		/* KVM_GM_PRIV_F_* */
 	__u32 first, last;	/* MSR: indices, last included; else 0 */
-	__u32 reserved;		/* 0 */
+	__u32 limit;		/* MWAIT: the highest hint that the module is to use; else 0 */
 };
+
+/*
+ * MWAIT: what `limit' can be. A hint is what MWAIT has in EAX, bits 7:4 the C-state
+ * less one. No CPU intercepts MWAIT by its hint: KVM tells the module what it may
+ * use (struct kvm_gm_hostinfo), and it is the module, signed as it is, that obeys.
+ */
+#define KVM_GM_MWAIT_MAX_HINT	0x6f	/* C7 */
 
 /*
  * What a module with HOSTINFO reads. KVM writes an entry when it puts the vCPU on
  * a physical CPU, never at a crossing. Read `seq', the entry, and `seq' again: equal
  * and even, or try again.
+ *
+ * ALONE, and `runnable', are as they were then, and that is enough to sleep by: who
+ * becomes runnable on that CPU later either has it at once, and the entry is written
+ * when the vCPU is put there again, or when the scheduler's next tick, which runs
+ * while two want the CPU, takes it from the vCPU, asleep or not.
  */
-#define KVM_GM_HOSTINFO_VERSION	1
+#define KVM_GM_HOSTINFO_VERSION	2
 #define KVM_GM_HOSTINFO_VCPUS	126	/* vCPUs beyond have no entry */
 
 #define KVM_GM_HOSTINFO_F_ALONE	(1 << 0)  /* no other task was runnable on that CPU */
@@ -301,18 +313,28 @@ struct kvm_gm_grant {
 struct kvm_gm_hostinfo_vcpu {
 	__u32 seq;
 	__u32 cpu;		/* physical CPU that it was put on last */
-	__u32 vcpus;		/* of all VMs that were put on that CPU last, this one included */
+	__u16 vcpus;		/* of all VMs that were put on that CPU last, this one included */
+	__u16 runnable;		/* tasks on that CPU, its own included: 1, or 2 for two or more */
 	__u32 flags;		/* KVM_GM_HOSTINFO_F_* */
 	__u64 updated;		/* ns of the host's monotonic clock */
 	__u64 steal;		/* ns that its thread has waited for a CPU so far */
 };
+
+/* Of MWAIT, for the module; KVM writes it when that is granted or revoked. */
+#define KVM_GM_HOSTINFO_MWAIT	(1 << 0)  /* MONITOR and MWAIT do not exit inside */
+/* With it: if bit 0 of ECX is set, interrupts end MWAIT although they are masked. */
+#define KVM_GM_HOSTINFO_MWAIT_BREAK	(1 << 1)
 
 struct kvm_gm_hostinfo {
 	__u32 version;		/* KVM_GM_HOSTINFO_VERSION, or 0: not granted */
 	__u32 generation;	/* changes whenever anything below does */
 	__u32 cpus;		/* online on the host when an entry was written last */
 	__u32 nr_vcpus;		/* entries that there are; `seq' is 0: never written */
-	__u64 reserved[6];
+	__u32 vms;		/* that have vCPUs, on the host; as `cpus' */
+	__u32 mwait;		/* KVM_GM_HOSTINFO_MWAIT* */
+	__u32 mwait_hint;	/* with MWAIT: the highest that the administrator allows */
+	__u32 mwait_substates;	/* and CPUID.05H:EDX of the CPU, without states beyond that */
+	__u64 reserved[4];
 	struct kvm_gm_hostinfo_vcpu vcpus[KVM_GM_HOSTINFO_VCPUS];	/* by vCPU id */
 };
 

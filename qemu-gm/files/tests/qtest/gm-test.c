@@ -311,6 +311,10 @@ static void test_grant(void)
     FAIL(&vm, "what can follow", GRANT(GM_TEST_NAME, "msr=0x198:w"));
     FAIL(&vm, "largest number is 0xffffffff",
          GRANT(GM_TEST_NAME, "msr=0x100000000"));
+    FAIL(&vm, "'mwait=': what follows '=' is a hint",
+         GRANT(GM_TEST_NAME, "mwait="));
+    FAIL(&vm, "what follows '=' is a hint", GRANT(GM_TEST_NAME, "mwait=C1"));
+    FAIL(&vm, "largest hint is 0x6f", GRANT(GM_TEST_NAME, "mwait=0x70"));
     FAIL(&vm, "does not ask for it; it asks for mmio=8086:10d3, pio=0x60-0x64,",
          GRANT(GM_TEST_NAME, "mwait"));
     FAIL(&vm, "does not ask for it", GRANT(GM_TEST_NAME, "msr=0x35:rw"));

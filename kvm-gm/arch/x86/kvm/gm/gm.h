@@ -227,6 +227,7 @@ struct gm_seal {
 	spinlock_t msr_lock;
 	struct gm_msr_range msrs[KVM_GM_MAX_GRANTS];
 	u32 nr_msrs;
+	u32 mwait_hint;			/* with GM_VIEW_MWAIT: what is allowed */
 	struct kvm_gm_hostinfo *hostinfo;	/* RCU: while granted */
 	struct gm_devices *devices;	/* its DEVICES region, or NULL: see devices.c */
 
@@ -386,6 +387,7 @@ int gm_handle_msr(struct kvm_vcpu *vcpu, u64 code, bool write);
 
 /* hostinfo.c */
 void __gm_update_hostinfo(struct kvm_vcpu *vcpu, int cpu);
+void gm_tell_mwait(struct gm_seal *seal);
 
 /* violation.c */
 void gm_abandon(struct kvm_vcpu *vcpu);

@@ -25,14 +25,15 @@ int gm_grant(struct kvm *kvm, const struct kvm_gm_grant *arg, bool grant)
 	u32 kind;
 	int r;
 
-	if (arg->size != sizeof(*arg) || arg->reserved || arg->kind >= KVM_GM_NR_PRIVILEGES)
+	if (arg->size != sizeof(*arg) || arg->kind >= KVM_GM_NR_PRIVILEGES)
 		return -EINVAL;
 
 	kind = array_index_nospec(arg->kind, KVM_GM_NR_PRIVILEGES);
 	ops = gm_privileges[kind];
 	if (!ops || (arg->flags && kind != KVM_GM_PRIV_MSR) ||
 	    (arg->flags & ~KVM_GM_PRIV_F_WRITE) || arg->first > arg->last ||
-	    (arg->last && kind != KVM_GM_PRIV_MSR))
+	    (arg->last && kind != KVM_GM_PRIV_MSR) ||
+	    (arg->limit && kind != KVM_GM_PRIV_MWAIT))
 		return -EINVAL;
 
 	guard(mutex)(&kvm->slots_lock);

@@ -22,6 +22,7 @@ static struct kvm_gm_grant gm_kvm_privilege(const GmPrivilege *p)
         .flags = p->what.flags,
         .first = p->what.first,
         .last = p->what.last,
+        .limit = p->limit,
     };
 }
 
@@ -49,7 +50,9 @@ static bool gm_kvm_raise(GmPrivilege *p, Error **errp)
         error_setg(errp, "module '%s' has no page for it", p->module);
         break;
     case -EOPNOTSUPP:
-        error_setg(errp, "the CPU of this host does not have it");
+        error_setg(errp, "the CPU of this host does not have it%s", p->limit ?
+                   ", or KVM's timers would stop in so deep a state; without "
+                   "'=' it may" : "");
         break;
     case -ENOENT:
     case -ESTALE:

@@ -389,6 +389,15 @@ bool gm_privilege_grant(GmEntry *entry, strList *texts, Error **errp)
     return true;
 }
 
+/* Does @named, which a user has written as @text, mean @grant? */
+static bool gm_names_grant(const GmPrivilege *named, const char *text,
+                           const GmPrivilege *grant)
+{
+    return !strcmp(grant->text, named->text) ||
+           (GM_PRIVILEGE_GET_CLASS(grant)->single && !strchr(text, '=') &&
+            grant->what.kind == named->what.kind);
+}
+
 static GmPrivilege *gm_find_grant(const GmEntry *entry, const char *text,
                                   Error **errp)
 {
@@ -404,7 +413,7 @@ static GmPrivilege *gm_find_grant(const GmEntry *entry, const char *text,
     for (i = 0; i < entry->grants->len; i++) {
         GmPrivilege *grant = entry->grants->pdata[i];
 
-        if (!strcmp(grant->text, p->text)) {
+        if (gm_names_grant(p, text, grant)) {
             object_unref(p);
             return grant;
         }

@@ -28,6 +28,7 @@ struct GmPrivilege {
     Object parent_obj;
 
     struct gm_privilege what;           /* kind is the class's */
+    uint32_t limit;                     /* as in struct kvm_gm_grant */
     char *text;                         /* as users write it */
     char *module;                       /* name of its module */
     const struct kvm_gm_seal *seal;     /* of its module; NULL: not sealed */
@@ -56,6 +57,7 @@ struct GmPrivilegeClass {
     bool exclusive;                     /* one module at most can have it */
     bool hides;                         /* it takes something from the guest */
     bool per_seal;                      /* KVM's: raised anew with each seal */
+    bool single;                        /* its word alone names the grant, too */
 
     /*
      * Read what the user wrote behind `=' (NULL: no `='), fill in @p->what.
@@ -96,7 +98,7 @@ struct GmPrivilegeClass {
 bool gm_privilege_range(const char *value, uint64_t max, const char **end,
                         struct gm_privilege *what, Error **errp);
 
-/* "mwait" takes no value. */
+/* "hostinfo" takes no value. */
 bool gm_privilege_no_value(GmPrivilege *p, const char *value, Error **errp);
 
 /* WORD=0xFIRST[-0xLAST] */
