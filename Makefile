@@ -131,6 +131,9 @@ images: gmcc guest
 	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9 $(absorbed))
 	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff \
 		$(absorbed))
+	GMCC_KEY=$(B)/keys/signer.key GMCC_CERT=$(B)/keys/signer.crt \
+		$(MAKE) -C guest O=$(B)/guest KDIR=$(KERNEL_HEADERS) GMCC=$(GMCC) mwait_idle
+	cp $(B)/guest/mwait_idle/mwait_idle.gm.ko $(IMAGES)/
 
 # The modules of rig/loads.toml.
 load-images: images

@@ -12,7 +12,7 @@ from .cases import loads, qemu, raw
 from .config import ConfigError
 
 CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
-         "guest", "lifecycle", "monitor", "qemu", "start", "operator", "nic")
+         "guest", "lifecycle", "monitor", "qemu", "start", "operator", "nic", "mwait")
 FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops", "extra", "vmx"}
 SETS = ("quick", "default", "full")	# for VMX in Bochs; each has what those before it have
 
