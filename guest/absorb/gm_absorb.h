@@ -3,10 +3,10 @@
  * What all functions that modules absorb have in common.
  *
  * Such a function runs inside, on arguments and structures that the guest's kernel
- * owns, and so may have made up. Reading what it points to is harmless: it sees what
- * the guest sees, or what the module itself may read. Writing is not: a pointer to a
- * private stack would let the guest change what a return of the module's goes to.
- * So nothing here writes through a pointer that gm_outside() has not seen, and what
+ * owns, and so may have made up. A write to where such a pointer leads could let the
+ * guest change what a return of the module's goes to, if that is a private stack; a
+ * read could be of a register of the device's that changes when it is read.
+ * So nothing here goes through a pointer that gm_outside() has not seen, and what
  * that refuses, as anything unusual, goes to the kernel's own function, outside.
  * An index from the guest's memory is compared with its bound right before its use.
  */
