@@ -36,6 +36,7 @@ help:
 	@echo 'deps             install packages and fetch the sources (as root or with sudo)'
 	@echo 'demo             deps, all, and the story of one module, start to end'
 	@echo 'demo-nic         the same of a network driver, and of the passed-through card it is granted'
+	@echo 'demo-mwait       the same of an idle loop that changes over between MWAIT and HLT'
 	@echo 'check            deps, all, and every test'
 	@echo 'check-ept        the tests on VMX: on the hardware, or the default set in Bochs (FULL=1: all)'
 	@echo 'check-loads      stock modules of many kinds, guarded, loaded, put to work, unloaded'
@@ -54,6 +55,7 @@ help:
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
 	@echo 'bench-nic        what a guarded network driver costs for each packet, in instructions'
+	@echo 'bench-mwait      what an idle vCPU costs that sleeps by HLT, by MWAIT, and by the guarded mwait_idle'
 	@echo 'install          gmcc, the tools, gm-load, QEMU and the KVM modules; DESTDIR is honoured'
 	@echo 'install-guest    gm-load, its udev rule and unit; DESTDIR may be a guest'"'"'s root'
 	@echo 'clean distclean  drop build/; drop config.mk as well'
@@ -69,8 +71,8 @@ deps:
 
 # These do their own set-up. What configure chooses may change with it, so the
 # work itself is a second make.
-demo demo-nic check check-attacks check-ept check-loads check-loads-6.1 check-nic check-qemu \
-	bench-idle-cost bench-crossing bench-nic: deps
+demo demo-nic demo-mwait check check-attacks check-ept check-loads check-loads-6.1 check-nic check-qemu \
+	bench-idle-cost bench-crossing bench-nic bench-mwait: deps
 	$(MAKE) run-$@
 
 configured:
@@ -153,6 +155,9 @@ run-demo: all
 run-demo-nic: kvm-gm qemu gmcc guest images
 	rig/demo-nic
 
+run-demo-mwait: kvm-gm qemu gmcc guest images
+	rig/demo-mwait
+
 run-check: all
 	$(RIG) test --beside
 
@@ -180,6 +185,9 @@ run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
 
 run-bench-nic: kvm-gm kvm-stock qemu guest images
 	bench/nic
+
+run-bench-mwait: kvm-gm kvm-stock qemu guest images
+	bench/mwait
 
 check-gmcc-corpus: gmcc
 	GMCC=$(GMCC) gmcc/tests/corpus --jobs $(JOBS) --btf $(KERNEL_HEADERS)/vmlinux $(KERNEL_MODULES)
@@ -251,7 +259,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo demo-nic run-demo-nic check check-nic run-check-nic run-bench-nic check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
+.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
 	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean

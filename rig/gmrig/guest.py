@@ -43,7 +43,7 @@ class Boot:
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
                  kexec=False, loads=False, tools=False, slot=False, launcher=False,
-                 modprobed=MODPROBED, cards=()):
+                 modprobed=MODPROBED, cards=(), programs=(), sleeps=False):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -55,6 +55,8 @@ class Boot:
         self.tools = tools		# has the distribution's kmod and udev, not busybox alone
         self.launcher = launcher	# is started by gm-run
         self.modprobed = modprobed	# and these modules for kmod
+        self.programs = programs	# of ours, static, in its /bin
+        self.sleeps = sleeps		# without exits, by QEMU's own option
         self.cards = tuple(nics.CARDS[name] for name in cards)	# passed through
 
 
@@ -106,6 +108,8 @@ class Guest:
             if os.path.exists(path):
                 folder = "bin" if mode == 0o755 else "modules"
                 archive.copy(f"{folder}/{os.path.basename(path)}", path, mode)
+        for path in self.boot.programs:
+            archive.copy(f"bin/{os.path.basename(path)}", path)
         for name in sorted(os.listdir(TOOLS)):
             archive.copy(f"bin/{name}", os.path.join(TOOLS, name))
         if self.boot.tools:
@@ -173,6 +177,8 @@ class Guest:
                                    f"{',bus=gm-slot' if boot.slot else ''}", *EDUS]
         if boot.loads:
             command += self._devices()
+        if boot.sleeps:
+            command += ["-overcommit", "cpu-pm=on"]
         command += nics.guest_options(boot.cards)
         return command + ["-accel", accel]
 
