@@ -144,7 +144,7 @@ bool __wrap_napi_schedule_prep(struct napi_struct *napi)
 /*
  * Of the bounce buffers there are, the first that is met. struct io_tlb_mem is in the
  * kernel's image, where gm_outside() sees no difference, so the guest reads it, once.
- * Private, not for secrecy: a page that is shared costs a fault after each crossing.
+ * Private, so that it stays what was read.
  */
 static struct {
 	const struct io_tlb_mem *of;	/* NULL: none yet; BUSY: being looked at */
