@@ -705,3 +705,13 @@ int run_on(struct vcpu *vcpu)
 	while (reason == -1);
 	return reason;
 }
+
+int change(unsigned long request, uint32_t kind, uint32_t flags, uint32_t first, uint32_t last)
+{
+	struct kvm_gm_grant arg = {
+		.size = sizeof(arg), .id = victim.arg.id, .generation = victim.arg.generation,
+		.kind = kind, .flags = flags, .first = first, .last = last,
+	};
+
+	return ioctl(vm.vm, request, &arg) < 0 ? -errno : 0;
+}

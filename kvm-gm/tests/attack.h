@@ -28,7 +28,7 @@ struct attack {
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
 	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[],
-	device_attacks[];
+	device_attacks[], idle_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;
@@ -210,6 +210,7 @@ uint64_t statistic(int fd, const char *name);
 void run_until_inside(struct vcpu *vcpu);
 /* For loops without exits: where IF is clear, Bochs has no exit for the host's interrupts. */
 void let_host_interrupt(struct vcpu *vcpu);
+
 /* Run until a signal interrupts the vCPU, wherever it is. */
 void run_for_a_while(struct vcpu *vcpu);
 
@@ -220,5 +221,18 @@ void stop_spinning(struct vcpu *vcpu);
 
 /* Run until an exit, whatever signals come. */
 int run_on(struct vcpu *vcpu);
+
+/* --- what is granted ----------------------------------------------------------- */
+
+/* KVM_GM_GRANT or KVM_GM_REVOKE, of the victim: 0 or a negative errno. */
+int change(unsigned long request, uint32_t kind, uint32_t flags, uint32_t first, uint32_t last);
+
+#define MSR_MTRR_TYPE	0x2ff		/* which nobody is granted */
+
+/* RDMSR or WRMSR inside, in a function of the victim's: exit, at the instruction (privilege.c). */
+void expect_no_msr(const char *text, const char *itself, uint32_t msr);
+
+#define expect_grant(...)	expect_equal("KVM_GM_GRANT", change(KVM_GM_GRANT, __VA_ARGS__), 0)
+#define expect_revoke(...)	expect_equal("KVM_GM_REVOKE", change(KVM_GM_REVOKE, __VA_ARGS__), 0)
 
 #endif /* GM_TESTS_ATTACK_H */

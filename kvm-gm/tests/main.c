@@ -23,7 +23,7 @@ static const struct attack *const tables[] = {
 	entry_attacks, seal_attacks, exit_attacks, event_attacks, return_attacks, code_attacks,
 	data_attacks,
 	translation_attacks, closed_attacks, race_attacks, privilege_attacks,
-	ept_attacks, cloak_attacks, device_attacks,
+	ept_attacks, cloak_attacks, device_attacks, idle_attacks,
 };
 
 static const struct attack *next(const struct attack *attack)
