@@ -83,6 +83,10 @@ void __wrap_unregister_netdev(struct net_device *dev);
 void __wrap_free_netdev(struct net_device *dev);
 bool __wrap_napi_complete_done(struct napi_struct *napi, int done);
 gro_result_t __wrap_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb);
+gro_result_t __wrap_napi_gro_frags(struct napi_struct *napi);
+int __wrap_netif_receive_skb(struct sk_buff *skb);
+void __wrap_netif_receive_skb_list(struct list_head *head);
+int __wrap_netif_rx(struct sk_buff *skb);
 void __wrap_dev_kfree_skb_any_reason(struct sk_buff *skb, enum skb_drop_reason reason);
 void __wrap_consume_skb(struct sk_buff *skb);
 void __wrap_napi_consume_skb(struct sk_buff *skb, int budget);
@@ -178,6 +182,12 @@ static __always_inline struct batch *current_batch(void)
 	return b && !in_hardirq() && !in_nmi() && gm_outside(b, sizeof(*b)) ? b : NULL;
 }
 
+/* The same for calls that may take a lock, or be made with one. */
+static __always_inline struct batch *calm_batch(void)
+{
+	return irqs_disabled() ? NULL : current_batch();
+}
+
 static void work_off(struct batch *b)
 {
 	if (READ_ONCE(b->nr))
@@ -265,21 +275,18 @@ static void hook_remove_all(const struct net_device *dev)
 	}
 }
 
-/* Nobody polls for it any more. */
-static void forget(const struct net_device *dev)
-{
-	hook_remove_all(dev);
-	guest_forget(dev);
-}
-
 static int gm_poll(struct napi_struct *napi, int budget)
 {
 	struct batch *outer = this_cpu_read(gm_current), *b = this_cpu_ptr(&gm_batch);
 	poll_t *poll = hook_poll(napi);
 	int done;
 
-	if (!poll)
+	/* As if it had had nothing to do: else nobody could disable it any more. */
+	if (!poll) {
+		napi_complete_done(napi, 0);
 		return 0;
+	}
+	OPTIMIZER_HIDE_VAR(b);	/* read once: what is checked is what is used */
 	/* netpoll polls with interrupts off, in the middle of anything, and takes no packets. */
 	if (outer || budget <= 0 || irqs_disabled() || !gm_outside(b, sizeof(*b))) {
 		this_cpu_write(gm_current, NULL);
@@ -307,17 +314,25 @@ void __wrap___netif_napi_del(struct napi_struct *napi)
 	hook_remove(napi);
 }
 
-/* The last that is seen of a device which the kernel frees (needs_free_netdev). */
+/*
+ * The last that is seen of a device which the kernel frees. Of another one NAPI
+ * instances may live on, for devices that share them.
+ */
 void __wrap_unregister_netdev(struct net_device *dev)
 {
+	bool last = gm_outside(dev, sizeof(*dev)) && READ_ONCE(dev->needs_free_netdev);
+
 	unregister_netdev(dev);
-	forget(dev);
+	if (last)
+		hook_remove_all(dev);
+	guest_forget(dev);
 }
 
 /* Does the rest of netif_napi_del(), and nobody polls any more. */
 void __wrap_free_netdev(struct net_device *dev)
 {
-	forget(dev);
+	hook_remove_all(dev);
+	guest_forget(dev);
 	free_netdev(dev);
 }
 
@@ -380,12 +395,45 @@ bool __wrap_napi_complete_done(struct napi_struct *napi, int done)
 
 gro_result_t __wrap_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb)
 {
-	struct batch *b = current_batch();
+	struct batch *b = calm_batch();
 
 	if (!b || b->napi != napi)
 		return napi_gro_receive(napi, skb);
 	put(b, skb, GRO_RECEIVE, 0);
 	return GRO_NORMAL;
+}
+
+/* What is received in another way comes after what was received before. */
+static void catch_up(void)
+{
+	struct batch *b = calm_batch();
+
+	if (b)
+		flush(b);
+}
+
+gro_result_t __wrap_napi_gro_frags(struct napi_struct *napi)
+{
+	catch_up();
+	return napi_gro_frags(napi);
+}
+
+int __wrap_netif_receive_skb(struct sk_buff *skb)
+{
+	catch_up();
+	return netif_receive_skb(skb);
+}
+
+void __wrap_netif_receive_skb_list(struct list_head *head)
+{
+	catch_up();
+	netif_receive_skb_list(head);
+}
+
+int __wrap_netif_rx(struct sk_buff *skb)
+{
+	catch_up();
+	return netif_rx(skb);
 }
 
 void __wrap_dev_kfree_skb_any_reason(struct sk_buff *skb, enum skb_drop_reason reason)
@@ -406,7 +454,7 @@ void __wrap_dev_kfree_skb_any_reason(struct sk_buff *skb, enum skb_drop_reason r
 
 void __wrap_consume_skb(struct sk_buff *skb)
 {
-	struct batch *b = irqs_disabled() ? NULL : current_batch();
+	struct batch *b = calm_batch();
 
 	if (b)
 		put(b, skb, CONSUME, 0);
@@ -416,7 +464,7 @@ void __wrap_consume_skb(struct sk_buff *skb)
 
 void __wrap_napi_consume_skb(struct sk_buff *skb, int budget)
 {
-	struct batch *b = irqs_disabled() ? NULL : current_batch();
+	struct batch *b = calm_batch();
 
 	if (b && budget > 0)
 		put(b, skb, NAPI_CONSUME, budget);
@@ -448,6 +496,7 @@ static struct sk_buff *alloc(struct batch *b, struct spares *s, struct napi_stru
 {
 	struct sk_buff *skb = NULL;
 
+	OPTIMIZER_HIDE_VAR(s);
 	if (s && !gm_outside(s, sizeof(*s)))
 		s = NULL;
 	if (s)
@@ -462,17 +511,17 @@ static struct sk_buff *alloc(struct batch *b, struct spares *s, struct napi_stru
 
 struct sk_buff *__wrap___netdev_alloc_skb(struct net_device *dev, unsigned int len, gfp_t gfp)
 {
-	struct batch *b = current_batch();
+	struct batch *b = calm_batch();
 
 	if (!b)
 		return __netdev_alloc_skb(dev, len, gfp);
 	return alloc(b, this_cpu_ptr(&gm_large), NULL, dev, len, gfp);
 }
 
-/* All small ones are alike: __alloc_skb() has one cache for their heads. */
+/* All small ones are alike: their heads are of one size. */
 struct sk_buff *__wrap_napi_alloc_skb(struct napi_struct *napi, unsigned int len)
 {
-	struct batch *b = current_batch();
+	struct batch *b = calm_batch();
 
 	if (!b || b->napi != napi || !gm_outside(napi, sizeof(*napi)))
 		return napi_alloc_skb(napi, len);

@@ -91,7 +91,8 @@ static void __iomem *find_bar(struct pci_dev *pdev, int bar, unsigned long max)
 {
 	resource_size_t size;
 
-	if (bar < 0 || bar >= PCI_STD_NUM_BARS || !(pci_resource_flags(pdev, bar) & IORESOURCE_MEM))
+	if (!gm_outside(pdev, sizeof(*pdev)) || bar < 0 || bar >= PCI_STD_NUM_BARS ||
+	    !(pci_resource_flags(pdev, bar) & IORESOURCE_MEM))
 		return NULL;
 	size = pci_resource_len(pdev, bar);
 	if (max && size > max)

@@ -6,8 +6,8 @@
  * owns, and so may have made up. A write to where such a pointer leads could let the
  * guest change what a return of the module's goes to, if that is a private stack; a
  * read could be of a register of the device's that changes when it is read.
- * So nothing here goes through a pointer that gm_outside() has not seen, and what
- * that refuses, as anything unusual, goes to the kernel's own function, outside.
+ * So nothing here goes through a pointer that gm_outside() has not seen (but
+ * memcpy_toio() reads what the driver would have), and what that refuses, as anything unusual, goes to the kernel's own function, outside.
  * An index from the guest's memory is compared with its bound right before its use.
  */
 #ifndef GM_ABSORB_H

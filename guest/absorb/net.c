@@ -84,6 +84,7 @@ __be16 __wrap_eth_type_trans(struct sk_buff *skb, struct net_device *dev)
 	const struct ethhdr *eth;
 	const u8 *address;
 	__be16 protocol;
+	u8 type;
 
 	if (!gm_outside(skb, sizeof(*skb)) || !gm_outside(dev, sizeof(*dev)) ||
 	    skb_headlen(skb) < ETH_HLEN || may_use_dsa(dev))
@@ -99,7 +100,9 @@ __be16 __wrap_eth_type_trans(struct sk_buff *skb, struct net_device *dev)
 	skb_reset_mac_header(skb);
 	skb->len -= ETH_HLEN;
 	skb->data += ETH_HLEN;
-	skb->pkt_type = type_of(eth, dev, address);
+	type = type_of(eth, dev, address);
+	if (type != PACKET_HOST)
+		skb->pkt_type = type;
 	return protocol;
 }
 

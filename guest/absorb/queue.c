@@ -33,8 +33,10 @@ void __wrap_dql_completed(struct dql *dql, unsigned int count);
 static bool enlist(struct napi_struct *napi)
 {
 	struct softnet_data *sd = this_cpu_ptr(&softnet_data);
-	struct list_head *list = &sd->poll_list, *last, *new = &napi->poll_list;
+	struct list_head *list, *last, *new = &napi->poll_list;
 
+	OPTIMIZER_HIDE_VAR(sd);	/* read once: what is checked is what is used */
+	list = &sd->poll_list;
 	if (!in_hardirq() || in_nmi() || !irqs_disabled() || !gm_outside(napi, sizeof(*napi)) ||
 	    !gm_outside(sd, sizeof(*sd)) || test_bit(NAPI_STATE_THREADED, &napi->state))
 		return false;
@@ -97,7 +99,7 @@ static unsigned int ahead(unsigned int a, unsigned int b)
  */
 void __wrap_dql_completed(struct dql *dql, unsigned int count)
 {
-	unsigned int queued, before, completed, limit, over;
+	unsigned int queued, before, completed, limit, least, most, over;
 	bool all_previous;
 
 	if (!gm_outside(dql, sizeof(*dql)) || READ_ONCE(dql->stall_thrs)) {
@@ -133,8 +135,10 @@ void __wrap_dql_completed(struct dql *dql, unsigned int count)
 			dql->lowest_slack = UINT_MAX;
 		}
 	}
-	/* Not clamp(): what the guest has for bounds may be anything. */
-	limit = min(max(limit, dql->min_limit), dql->max_limit);
+	/* As clamp() has it, of bounds that may be the wrong way round. */
+	least = READ_ONCE(dql->min_limit);
+	most = READ_ONCE(dql->max_limit);
+	limit = limit >= most ? most : max(limit, least);
 	if (limit != dql->limit) {
 		dql->limit = limit;
 		over = 0;

@@ -26,6 +26,7 @@
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/sched/idle.h>
+#include <linux/sched/task.h>
 #include <linux/smp.h>
 #include <linux/stop_machine.h>
 #include <asm/irqflags.h>
@@ -54,9 +55,20 @@ static struct cpuidle_device __percpu *idle_devices;
 static int idle_hotplug;
 
 /*
+ * How long MWAIT sleeps tells of what it watches, so that must be none of the module's
+ * pages: those are in the last 2 GiB, where Linux has modules and QEMU has them sealed.
+ * Of the guest's tasks only the first is there, in the kernel's image.
+ */
+static __always_inline bool idle_may_watch(const unsigned long *flags)
+{
+	return (unsigned long)flags < __START_KERNEL_map - sizeof(*flags) ||
+	       flags == &init_task.thread_info.flags;
+}
+
+/*
  * Interrupts are off, and the task has said that it looks at its flags. False: it is
- * to be HLT. What the guest says of itself is believed: by a lie it can but sleep as
- * another of its vCPUs might, until the host has an interrupt.
+ * to be HLT. What the guest says of its vCPU is believed: by a lie it can but sleep as
+ * another of them might, until the host has an interrupt.
  */
 static noinline __attribute__((__noipa__)) bool idle_inside(void)
 {
@@ -66,6 +78,10 @@ static noinline __attribute__((__noipa__)) bool idle_inside(void)
 	struct kvm_gm_hostinfo_vcpu entry;
 	int hint;
 
+	/* The guest may write what `current' is read of, now and again. */
+	OPTIMIZER_HIDE_VAR(flags);
+	if (!idle_may_watch(flags))
+		return false;
 	hint = gm_hostinfo_mwait(&idle_host, READ_ONCE(idle_hint));
 	if (hint < 0 || !gm_hostinfo_read(&idle_host, vcpu, &entry) ||
 	    !(entry.flags & KVM_GM_HOSTINFO_F_ALONE))

@@ -16,8 +16,11 @@
  */
 #include "gm/privilege.h"
 
-/* The last hint of C2. The VMX preemption timer does not count in deeper states. */
-#define GM_MWAIT_TIMER_HINT	0x1f
+/*
+ * The VMX preemption timer does not count in states deeper than C2 (SDM vol. 3, "VMX-
+ * Preemption Timer"), and which hint beyond those of C1 leads where is the CPU model's.
+ */
+#define GM_MWAIT_TIMER_HINT	0x0f
 
 static int gm_grant_mwait(struct gm_seal *seal, const struct kvm_gm_grant *arg)
 {

@@ -161,17 +161,19 @@ static bool gm_find_windows(struct gm_seal *seal, struct gm_activation *act, u64
 	act->window_bytes = 0;
 	for (depth = 0; depth < KVM_GM_MAX_DEPTH; depth++) {
 		struct kvm_gm_frame *frame;
-		u64 *ret;
+		u64 *word, ret;
 
 		if (sp < bottom + PAGE_SIZE || sp >= act->top_sp)
 			return false;
-		ret = gm_own_word(seal, act, sp);
-		if (!ret)
+		word = gm_own_word(seal, act, sp);
+		if (!word)
 			return false;
-		if (*ret == last)
+		/* Other threads of the module may be writing here. */
+		ret = READ_ONCE(*word);
+		if (ret == last)
 			return sp + 8 == act->top_sp;
 
-		frame = gm_find_frame(seal, *ret);
+		frame = gm_find_frame(seal, ret);
 		if (!frame)
 			return false;
 

@@ -382,7 +382,8 @@ static uint32_t gm_merge_shared(struct kvm_gm_shared *shared, uint32_t n)
 
 /*
  * The pages of sections that stay the guest's, and stay where they are. What is more
- * than KVM takes is left out: the module gets there all the same, by more exits.
+ * than the pages and runs that KVM takes is left out: the module gets there all the
+ * same, by more exits. Where the guest says that they are far apart, KVM refuses.
  */
 static void gm_place_shared(GmSealer *s)
 {
