@@ -323,8 +323,13 @@ bool gm_refresh_translation(struct kvm_vcpu *vcpu, u64 va, u32 error_code)
 			return false;
 	}
 
-	/* What leads to a page for KVM and did not for the CPU: it has come meanwhile. */
-	late = gm_walk_guest(vcpu, va, entries) && !(error_code & PFERR_PRESENT_MASK);
+	/*
+	 * What leads to a page for KVM and did not for the CPU: it has come meanwhile.
+	 * Reserved bits are not for KVM to find: the CPU has met an entry with some, and
+	 * QEMU's TCG says so without the present bit that the manuals promise.
+	 */
+	late = gm_walk_guest(vcpu, va, entries) &&
+	       !(error_code & (PFERR_PRESENT_MASK | PFERR_RSVD_MASK));
 	if (!entries[level])
 		return false;
 	kept = level > 2 || (level == 1 && gm_is_shared(seal, va));
