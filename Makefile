@@ -46,6 +46,10 @@ help:
 	@echo 'check-qemu       QEMU'"'"'s side: unit tests, its qtests, the monitor, grants, a fuzz of FUZZ_SECONDS'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group); VENDOR=vmx on VMX'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
+	@echo 'fuzz-kvm         fuzz KVM'"'"'s ioctls and gates on that kernel: FUZZ_RUNS (10^6) or FUZZ_SECONDS of each'
+	@echo 'check-faults     there: each allocation fails in turn, signals come in every call'
+	@echo 'soak-machines    10^4 machines created, sealed and destroyed: what is left of them'
+	@echo 'coverage-kvm     what these and the raw attacks reach of KVM'"'"'s files for guarded modules'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
@@ -219,6 +223,24 @@ kvm-gm-debug kvm-stock-debug: debug-kernel
 run-check-debug: kvm-gm-debug kvm-stock-debug qemu guest images raw-attacks
 	$(RIG) test --l1-kernel=debug boot chain attacks raw policy bad-input stress
 
+kvm-gm-coverage: debug-kernel
+	rig/fetch-linux
+	rig/build-kvm --coverage gm
+
+hammer = $(RIG) hammer $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(if $(FUZZ_RUNS),--runs $(FUZZ_RUNS))
+
+fuzz-kvm: kvm-gm-debug qemu raw-attacks
+	$(hammer) --l1-kernel=debug fuzz-ioctls fuzz-gates
+
+check-faults: kvm-gm-debug qemu raw-attacks
+	$(RIG) hammer --l1-kernel=debug faults signals
+
+soak-machines: kvm-gm qemu raw-attacks
+	$(RIG) hammer cycles
+
+coverage-kvm: kvm-gm-coverage qemu raw-attacks
+	$(RIG) hammer --l1-kernel=debug --coverage --seconds 120 fuzz-ioctls fuzz-gates faults signals
+
 selftests: configured
 	rig/build-selftests
 
@@ -228,6 +250,7 @@ run-check-selftests: kvm-gm kvm-stock qemu selftests
 run-check-style: configured
 	rig/check-style
 
+.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak-machines coverage-kvm
 .PHONY: check-debug check-selftests check-style debug-kernel kvm-gm-debug kvm-stock-debug \
 	selftests run-check-debug run-check-selftests run-check-style
 

@@ -29,14 +29,24 @@ static void arm(unsigned int n)
 	expect(pwrite(fail_nth, text, length, 0) == length, "fail-nth: %s", strerror(errno));
 }
 
-/* Disarm; was it used? */
+/* Disarm; was it used? If not, it may be this read that fails by it. */
 static bool was_used(void)
 {
 	char text[16] = "";
+	ssize_t length = pread(fail_nth, text, sizeof(text) - 1, 0);
 
-	expect(pread(fail_nth, text, sizeof(text) - 1, 0) > 0, "fail-nth: %s", strerror(errno));
+	expect(length > 0 || errno == EFAULT, "fail-nth: %s", strerror(errno));
 	arm(0);
-	return !atoi(text);
+	return length > 0 && !atoi(text);
+}
+
+static unsigned int how_many_steps(void)
+{
+	unsigned int n = 0;
+
+	while (step_name(n))
+		n++;
+	return n;
 }
 
 static void make_steps(unsigned int first, unsigned int end)
@@ -82,15 +92,6 @@ static void allow_faults(void)
 	expect(fail_nth >= 0, "fail-nth: %s", strerror(errno));
 }
 
-static unsigned int how_many_steps(void)
-{
-	unsigned int n = 0;
-
-	while (step_name(n))
-		n++;
-	return n;
-}
-
 /* The @n-th of what step @i needs fails; is there such a one? */
 static bool fail_once(unsigned int i, unsigned int n)
 {
@@ -103,6 +104,9 @@ static bool fail_once(unsigned int i, unsigned int n)
 	arm(n);
 	r = make_step(i);
 	used = was_used();
+	if (used)
+		printf("# %s, fault %u: %s\n", step_name(i), n, r < 0 ? strerror(-r) : "done");
+	fflush(stdout);
 	if (r < 0 && !used)
 		fail("%s: %s, without a fault", step_name(i), strerror(-r));
 	if (r < 0 && r != -ENOMEM && r != -EFAULT && r != -EINTR && r != -EAGAIN)
@@ -123,10 +127,11 @@ void fail_allocations(struct hammer *hammer)
 
 	allow_faults();
 	hammer->runs = ~0ULL;
-	for (i = 0; step_name(i); i++) {
+	/* The last ones first: a seal has more than all the others. */
+	for (i = how_many_steps(); i--;) {
 		unsigned int n = 1;
 
-		while (fail_once(i, n) && go_on(hammer)) {
+		while (go_on(hammer) && fail_once(i, n)) {
 			expect(++n < MAX_FAULTS, "%s: no end of faults", step_name(i));
 			hammer->done++;
 		}

@@ -84,6 +84,18 @@ def parser():
     selftests.add_argument("--limit", type=int, default=120, metavar="SECONDS",
                            help="for each test [120]")
 
+    hammer = commands.add_parser("hammer", help="random calls and states, machines that come "
+                                 "and go, failing allocations, signals: raw-hammer in L1")
+    hammer.add_argument("ways", nargs="*", metavar="WAY", help="of raw-hammer --help, all when "
+                        "none is given")
+    hammer.add_argument("--runs", type=int, help="of each [raw-hammer's own]")
+    hammer.add_argument("--seconds", type=int, help="for each at most")
+    hammer.add_argument("--seed", type=int, help="of the random numbers [drawn]")
+    hammer.add_argument("--coverage", action="store_true", help="count what is reached of "
+                        "KVM's files for guarded modules; with --l1-kernel=debug")
+    l1_kernel(hammer)
+    vendor(hammer)
+
     mutants = commands.add_parser("mutants", help="remove each security check of "
                                   "KVM in turn; a test must notice")
     mutants.add_argument("names", nargs="*", metavar="NAME",
@@ -177,6 +189,9 @@ def main():
         if options.command == "selftests":
             from . import selftests
             return selftests.main(config, options)
+        if options.command == "hammer":
+            from . import hammer
+            return hammer.main(config, options)
         if options.command == "mutants":
             from . import mutants
             return mutants.main(config, options)

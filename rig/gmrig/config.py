@@ -60,7 +60,8 @@ class Config:
         return os.path.join(self.build, *parts)
 
     def kvm(self, flavour, module):
-        return self.built("kvm-modules", flavour + self.kvm_suffix, f"{module}.ko")
+        suffix = "" if flavour.endswith("-coverage") else self.kvm_suffix
+        return self.built("kvm-modules", flavour + suffix, f"{module}.ko")
 
     def need(self, path, target):
         """PATH, or an error that names the make target that brings it."""

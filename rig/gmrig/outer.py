@@ -151,8 +151,8 @@ class Outer:
         """Load our modules ("gm") or the unpatched ones ("stock"), and prove it."""
         self.unload_kvm()
         for module in ("kvm", self.vendor):
-            path = self.config.need(self.config.kvm(flavour, module),
-                                    f"kvm-{flavour}{self.config.kvm_suffix}")
+            suffix = "" if flavour.endswith("-coverage") else self.config.kvm_suffix
+            path = self.config.need(self.config.kvm(flavour, module), f"kvm-{flavour}{suffix}")
             self.bring_module(path)
             self.shell.check(f"busybox insmod {path} {self.MODULE_OPTIONS.get(module, '')}",
                              timeout=60)

@@ -36,6 +36,10 @@ class QemuOuter(Outer):
         archive.write(path)
         return path
 
+    def _ports(self):
+        """How many of the channels are serial ports of L1's."""
+        return len([name for name in self.channels if name != "l0-hmp"])
+
     def _command(self):
         config = self.config
         options = accel.qemu_options(self.accel)
@@ -53,7 +57,7 @@ class QemuOuter(Outer):
                               "nowatchdog random.trust_cpu=on cryptomgr.notests "
                               f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
                               f"audit=0 idle=halt {nics.APPEND if self.cards else ''}"
-                              f"GM_RUN={self.run}",
+                              f"GM_RUN={self.run} GM_PORTS={self._ports()}",
                    "-serial", f"file:{self.console.path}",
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
                               "readonly=on,multidevs=remap",
