@@ -54,7 +54,7 @@ void fail_allocations(struct hammer *hammer);
 void send_signals(struct hammer *hammer);
 
 /*
- * The calls of a machine's life (steps.c): the name of step @i, NULL after the last;
+ * The calls of a machine's life (calls.c): the name of step @i, NULL after the last;
  * what comes before it; the call itself, 0 or a negative errno.
  */
 const char *step_name(unsigned int i);
