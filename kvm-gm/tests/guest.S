@@ -515,6 +515,23 @@ text_keep_load:
 	pop %rcx
 	ret
 
+	.globl text_journey
+text_journey:				/* by every gate: a call out, and a load from (RSI) that may fault */
+	push %rsi
+	fill_callee_saved
+	call out
+	.globl text_journey_back
+text_journey_back:
+	check_callee_saved
+	mov (%rsp),%rsi
+	.globl text_journey_load
+text_journey_load:
+	mov (%rsi),%rcx
+	check_callee_saved
+	add %rcx,%rax
+	pop %rsi
+	ret				/* the callee's result, plus that word */
+
 /* Exceptions. */
 	.globl text_divide
 text_divide:

@@ -565,12 +565,25 @@ static struct gm_seal *gm_seal_at(struct kvm *kvm, u64 rip)
 	return NULL;
 }
 
+/* A gate is one instruction to a debugger that steps: the next one is beyond it. */
+static int gm_step_over(struct kvm_vcpu *vcpu)
+{
+	struct kvm_debug_exit_arch *debug = &vcpu->run->debug.arch;
+
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	debug->exception = DB_VECTOR;
+	debug->dr6 = DR6_BS | DR6_ACTIVE_LOW;
+	debug->pc = kvm_rip_read(vcpu);
+	return 0;
+}
+
 int __gm_hypercall(struct kvm_vcpu *vcpu)
 {
 	struct gm *gm = vcpu->kvm->arch.gm;
 	u64 rip = kvm_rip_read(vcpu), nr = kvm_rax_read(vcpu);
 	struct gm_seal *seal;
 	struct gm_gate *gate;
+	int r;
 
 	/* Gates are for 64-bit CPL 0; inside it is nothing else. */
 	if (!gm_inside(vcpu) && (vcpu->arch.guest_state_protected || is_guest_mode(vcpu) ||
@@ -580,10 +593,13 @@ int __gm_hypercall(struct kvm_vcpu *vcpu)
 	gate = gm_find_gate(vcpu->kvm, rip);
 	/* What follows takes RSP from vcpu->arch.regs. */
 	kvm_rsp_read(vcpu);
-	if (gate)
-		return gm_cross(vcpu, gate,
-				kvm_x86_call(get_segment_base)(vcpu, VCPU_SREG_GS),
-				kvm_x86_call(get_rflags)(vcpu), false);
+	if (gate) {
+		r = gm_cross(vcpu, gate,
+			     kvm_x86_call(get_segment_base)(vcpu, VCPU_SREG_GS),
+			     kvm_x86_call(get_rflags)(vcpu), false);
+		return r == 1 && (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) ?
+		       gm_step_over(vcpu) : r;
+	}
 
 	/* The init stub's own hypercall, made again, is for userspace to refuse. */
 	seal = vcpu->arch.gm.seal ?: gm_seal_at(vcpu->kvm, rip);
