@@ -93,6 +93,17 @@ kernel_write_cr4:
 	mov %rax,%cr4
 	hlt
 
+	.globl kernel_write_debug
+kernel_write_debug:			/* DR0 to DR3, DR7 */
+	mov %rax,%dr0
+	mov %rbx,%dr1
+	mov %rcx,%dr2
+	mov %rdx,%dr3
+	mov %rsi,%dr7
+	.globl kernel_write_debug_end
+kernel_write_debug_end:
+	hlt
+
 	.globl kernel_calls
 kernel_calls:				/* the gate at R12, RBX times */
 	mov $41,%edi

@@ -32,11 +32,8 @@ uint64_t step(struct vcpu *vcpu)
 	return vcpu_regs(vcpu).rip;
 }
 
-/*
- * The same over a gate, but TF is not set: Bochs, other than a CPU, takes that for a
- * step of what exits, and has #DB pending beyond. KVM sets TF where debugging begins.
- */
-static uint64_t cross(struct vcpu *vcpu)
+/* KVM sets TF where debugging begins: elsewhere, so not at all. */
+uint64_t cross(struct vcpu *vcpu)
 {
 	struct kvm_regs regs = vcpu_regs(vcpu), elsewhere = regs;
 

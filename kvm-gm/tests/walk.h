@@ -24,6 +24,11 @@ struct walk {
 
 /* The debugger's step, which takes a gate for one instruction; where it ends. */
 uint64_t step(struct vcpu *vcpu);
+/*
+ * The same over the gate where the vCPU is, without TF, for which Bochs, other than a
+ * CPU, has #DB pending beyond.
+ */
+uint64_t cross(struct vcpu *vcpu);
 /* Steps, one at least, to that instruction. */
 void step_to(struct vcpu *vcpu, uint64_t va);
 
