@@ -28,7 +28,8 @@ struct attack {
 extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], event_attacks[],
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
 	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[],
-	device_attacks[], idle_attacks[], step_attacks[], gate_attacks[];
+	device_attacks[], idle_attacks[], step_attacks[], gate_attacks[],
+	many_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;

@@ -11,6 +11,7 @@
 
 #include "attack.h"
 
+#define DECOY		0xdec0dec0dec0dec0
 #define SP		STACK(0)
 #define VA_MMIO		(VA_ABSENT + 0x10000)
 #define MMIO		(MEMORY + 16 * MIB)
@@ -145,6 +146,29 @@ static void emulated(const struct attack *attack)
 	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
 	expect_equal("device register", cpu->run->mmio.phys_addr, MMIO);
 	memset(cpu->run->mmio.data, 0x90, 8);
+	expect_halt(cpu, kernel_va(t->code) + 2);
+	expect_intact();
+}
+
+/* What KVM loads on behalf of an instruction is the guest's own copy as well. */
+static void emulated_load(const struct attack *attack)
+{
+	const struct target *t = attack->with;
+	struct kvm_regs regs;
+	uint64_t data;
+
+	start();
+	machine_map(&vm, VA_MMIO, MMIO, PTE_P | PTE_W);
+	regs = kernel_regs(kernel_va(t->code), SP);
+	regs.rdi = VA_MMIO;
+	regs.rsi = region_va(t->region) + t->offset;
+	*word_at(regs.rsi) = DECOY;
+	vcpu_set_regs(cpu, &regs);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_MMIO);
+	expect_equal("device register", cpu->run->mmio.phys_addr, MMIO);
+	expect_equal("a store", cpu->run->mmio.is_write, 1);
+	memcpy(&data, cpu->run->mmio.data, 8);
+	expect_equal("what the device gets", data, DECOY);
 	expect_halt(cpu, kernel_va(t->code) + 2);
 	expect_intact();
 }
@@ -357,6 +381,10 @@ const struct attack code_attacks[] = {
 	  emulated, &(const struct target){ REGION_TEXT, 0x100, kernel_push, false } },
 	{ "emulated-data", 4, "a copy from a device to private data: the guest's copy changes",
 	  emulated, &(const struct target){ REGION_DATA, 0, kernel_string_copy, false } },
+	{ "emulated-load", 4, "a copy from text to a device: of the guest's copy",
+	  emulated_load, &(const struct target){ REGION_TEXT, 0, kernel_string_copy, false } },
+	{ "emulated-load-data", 5, "a copy from private data to a device: of the guest's copy",
+	  emulated_load, &(const struct target){ REGION_DATA, 0, kernel_string_copy, false } },
 	{ "dirty-logging", 4, "dirty logging switched on and off: write each time",
 	  dirty_logging, NULL },
 	{ "slot-deleted", 4, "the slot under the module deleted: it runs on", slot_deleted, NULL },

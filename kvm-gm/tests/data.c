@@ -402,5 +402,7 @@ const struct attack data_attacks[] = {
 	  paravirtual, &(const uint32_t){ MSR_KVM_STEAL_TIME } },
 	{ "kvm-clock", 5, "KVM's clock aimed at private data: the guest's copy changes",
 	  paravirtual, &(const uint32_t){ MSR_KVM_SYSTEM_TIME_NEW } },
+	{ "kvm-wall-clock", 5, "KVM's wall clock aimed at private data: the guest's copy changes",
+	  paravirtual, &(const uint32_t){ MSR_KVM_WALL_CLOCK_NEW } },
 	{}
 };

@@ -114,6 +114,23 @@ kernel_calls:				/* the gate at R12, RBX times */
 	jnz kernel_calls
 1:	hlt
 
+	.globl kernel_calls_through
+kernel_calls_through:			/* the gate at R12 with R13, R14, R15; RBX times */
+	mov %r13,%rdi
+	mov %r14,%rsi
+	mov %r15,%rdx
+	call *%r12
+	cmp $42,%rax
+	jne 1f
+	dec %rbx
+	jnz kernel_calls_through
+1:	hlt
+
+	.globl kernel_callback
+kernel_callback:			/* what a module calls: the gate at RDX */
+	mov $41,%edi
+	jmp *%rdx
+
 	.globl kernel_remap
 kernel_remap:				/* RAX, RBX to RDI in turn until (RSI) is set */
 	mov %rax,(%rdi)
@@ -792,6 +809,10 @@ text_call_memory:
 	.globl text_load_gs
 text_load_gs:				/* relative to the GS base */
 	mov %gs:(%rsi),%rax
+	ret
+	.globl text_load_fs
+text_load_fs:				/* relative to the FS base */
+	mov %fs:(%rsi),%rax
 	ret
 	.globl text_vmrun
 text_vmrun:

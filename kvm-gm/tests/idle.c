@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attack.h"
+#include "walk.h"
 
 #define SP		STACK(0)
 #define RESULT		0x1122334455667788ULL
@@ -88,6 +88,26 @@ static void mwait_not_granted(const struct attack *attack)
 	start_mwait(false);
 	count = exits_of(attack->with);
 	expect_exits(count);
+}
+
+#define STEPS	8	/* of text_jump() and text_mwaits(), which waits once */
+
+/* A debugger steps to MWAIT, and to the next instruction. */
+static void mwait_stepped(const struct attack *attack)
+{
+	const bool *granted = attack->with;
+	unsigned int i;
+
+	start_mwait(*granted);
+	/* All that it needs is mapped. */
+	call_text(cpu, text_mwaits, SP, 0, 1);
+	expect_return(cpu);
+	call_text(cpu, text_mwaits, SP, 0, 1);
+	cross(cpu);
+	for (i = 1; step(cpu) != gate_va(GATE_OUT_RETURN); i++)
+		expect(i < STEPS, "the module is at 0x%llx after %u steps", vcpu_regs(cpu).rip, i);
+	expect_equal("steps", i, STEPS);
+	expect_equal("result", expect_return(cpu), 1);
 }
 
 static void mwait_outside(const struct attack *attack)
@@ -430,6 +450,10 @@ const struct attack idle_attacks[] = {
 	{ "monitor-not-granted", 2, "MONITOR inside: an exit each", mwait_not_granted,
 	  text_monitors },
 	{ "mwait-not-granted", 2, "MWAIT inside: an exit each", mwait_not_granted, text_mwaits },
+	{ "mwait-stepped", 2, "a debugger steps over MWAIT inside, granted: to the next instruction",
+	  mwait_stepped, &(const bool){ true } },
+	{ "mwait-stepped-not-granted", 2, "the same, not granted: the same",
+	  mwait_stepped, &(const bool){ false } },
 	{ "mwait-outside", 2, "MONITOR outside, granted to a module: an exit each", mwait_outside,
 	  NULL },
 	{ "mwait-changed", 2, "MWAIT revoked, and granted, while the vCPU is inside: at once",

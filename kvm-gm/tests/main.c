@@ -24,7 +24,7 @@ static const struct attack *const tables[] = {
 	data_attacks,
 	translation_attacks, closed_attacks, race_attacks, privilege_attacks,
 	ept_attacks, cloak_attacks, device_attacks, idle_attacks,
-	step_attacks, gate_attacks,
+	step_attacks, gate_attacks, many_attacks,
 };
 
 static const struct attack *next(const struct attack *attack)

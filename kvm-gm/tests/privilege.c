@@ -35,7 +35,7 @@ extern const char kernel_halt[], kernel_read[], text_read[], text_write[];
 extern const char text_load_byte[], text_load_sign[], text_load_half[], text_store_byte[];
 extern const char text_store_constant[], text_lock_or[], text_compare[], text_exchange[];
 extern const char text_push_memory[], text_copy[], text_copy_itself[], text_call_memory[];
-extern const char text_load_gs[], text_port_in[], text_port_out[], text_port_string[];
+extern const char text_load_gs[], text_load_fs[], text_port_in[], text_port_out[], text_port_string[];
 extern const char text_port_string_itself[], text_msr_read[], text_msr_read_itself[];
 extern const char text_msr_prefixed[], text_msr_prefixed_itself[];
 extern const char text_msr_write[], text_msr_write_itself[], text_read_private[];
@@ -177,6 +177,15 @@ static void expect_silent(int bell)
 }
 
 /* Whatever could touch other memory than the device's. */
+static uint64_t set_fs_base(uint64_t base)
+{
+	struct kvm_sregs sregs = vcpu_sregs(cpu);
+
+	sregs.fs.base = base;
+	vcpu_set_sregs(cpu, &sregs);
+	return base;
+}
+
 static void not_emulated(const struct attack *attack)
 {
 	const struct instruction *i = attack->with;
@@ -193,6 +202,8 @@ static void not_emulated(const struct attack *attack)
 	}
 	if (i->text == text_load_gs)
 		va -= vcpu_sregs(cpu).gs.base;
+	if (i->text == text_load_fs)
+		va -= set_fs_base(VA_DIRECT);
 	call_text(cpu, i->text, SP, va, VA_SCRATCH);
 	expect_violation(cpu, KVM_GM_V_EMULATE, KVM_GM_NO_GATE, text_va(i->itself ?: i->text), 0,
 			 .module = &victim, .inside = SP);
@@ -541,6 +552,7 @@ const struct attack privilege_attacks[] = {
 	NOT_EMULATED("copy", "a copy to memory", .text = text_copy, .itself = text_copy_itself),
 	NOT_EMULATED("jump", "a jump through a device", .text = text_call_memory),
 	NOT_EMULATED("gs", "a load relative to GS", .text = text_load_gs),
+	NOT_EMULATED("fs", "a load relative to FS", .text = text_load_fs),
 	NOT_EMULATED("doorbell-exchange", "an exchange with a doorbell that was read before",
 		     .text = text_exchange, .doorbell = true),
 	NOT_EMULATED("doorbell-push", "a push of a doorbell that was read before",

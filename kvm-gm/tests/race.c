@@ -14,8 +14,10 @@
 #define SP		STACK(0)
 #define RESULT		0x1234
 #define FORGED_PAGE	(SCRATCH + 0x20000)
+#define FORGED_TABLES	(SCRATCH + 0x10000)
 #define CALLS		2000
 
+extern const char kernel_calls_through[], kernel_callback[], text_out_indirect[];
 extern const char kernel_halt[], kernel_calls[], kernel_remap[], text_out[], text_read[], text_sum[],
 	text_out_large[], text_store[];
 
@@ -73,6 +75,14 @@ static void expect_all_called(struct vcpu *vcpu)
 	expect_equal("exit reason", vcpu->run->exit_reason, KVM_EXIT_HLT);
 	expect_equal("calls left", regs.rbx, 0);
 	expect_equal("the last result", regs.rax, 42);
+}
+
+static uint64_t expect_halted(struct vcpu *vcpu)
+{
+	struct kvm_regs regs = vcpu_regs(vcpu);
+
+	expect_equal("RIP", regs.rip, kernel_va(kernel_halt) + 1);
+	return regs.rax;
 }
 
 /* --- who claims an activation ------------------------------------------------------- */
@@ -164,6 +174,55 @@ static void two_call_on_one_stack(const struct attack *attack)
 	}
 }
 
+/* --- who calls the init function ---------------------------------------------------- */
+
+/* Both at the same time: it is entered once. */
+static void two_begin(const struct attack *attack)
+{
+	const struct setup setup = { .vcpus = 2, .init = true };
+	pthread_barrier_t barrier;
+	struct runner runner[2];
+	unsigned int round, i;
+
+	(void)attack;
+	start_with(&setup);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (round = 0; round < 60; round++) {
+		unsigned int winners = 0;
+		uint32_t id;
+
+		for (i = 0; i < 2; i++) {
+			call_gate(&vm.vcpu[i], GATE_INIT, STACK(i), 0, 0, 0);
+			run_beside(&runner[i], &vm.vcpu[i], &barrier);
+		}
+		for (i = 0; i < 2; i++)
+			wait_for(&runner[i]);
+		for (i = 0; i < 2; i++) {
+			const struct kvm_gm_exit *exit = KVM_GM_EXIT(vm.vcpu[i].run);
+
+			if (runner[i].reason == KVM_EXIT_HLT) {
+				expect_equal("result of init", expect_halted(&vm.vcpu[i]), 0);
+				winners++;
+				continue;
+			}
+			expect_equal("exit reason", runner[i].reason, KVM_EXIT_GM);
+			expect_equal("kind", exit->kind, KVM_GM_V_GATE);
+			expect_equal("gate", exit->gate, GATE_INIT);
+			expect_equal("addr", exit->addr, gate_va(GATE_INIT));
+			expect_vector(&vm.vcpu[i], GP_VECTOR, 0, gate_va(GATE_INIT));
+		}
+		expect_equal("vCPUs that enter", winners, 1);
+		expect_equal("in-calls", query(victim.arg.id).crossings[KVM_GM_IN_CALL], 1);
+		expect_activations(0, 0);
+		id = victim.arg.id;
+		must(ioctl(vm.vm, KVM_GM_UNSEAL, &id), "KVM_GM_UNSEAL");
+		prepare(&victim, 0, &setup);
+		seal(&victim);
+	}
+	call_gate(cpu, GATE_INIT, SP, 0, 0, 0);
+	expect_equal("result of init", expect_return(cpu), 0);
+}
+
 /* --- page tables, changed all the time ------------------------------------------------- */
 
 /* The second vCPU stores two entries in turn, while the first calls the module. */
@@ -171,6 +230,7 @@ static void tables_change(const struct attack *attack)
 {
 	const int *level = attack->with;
 	uint64_t va, *entry, table;
+	int l;
 	struct kvm_regs regs;
 	struct runner runner;
 
@@ -183,14 +243,13 @@ static void tables_change(const struct attack *attack)
 	regs.rdi = VA_DIRECT + ((uint8_t *)entry - vm.memory);
 	regs.rax = *entry;
 	regs.rsi = VA_SCRATCH;
-	if (*level == 1) {
-		regs.rbx = FORGED_PAGE | PTE_P | PTE_W;
-	} else {
-		/* Tables that are the same but for the text. */
-		table = SCRATCH + 0x10000;
-		memcpy(vm.memory + table, vm.memory + (*machine_entry(&vm, va, 2) & PTE_ADDRESS),
+	/* Below it, tables that are the same but for the text. */
+	regs.rbx = FORGED_PAGE | PTE_P | PTE_W;
+	for (l = 1; l < *level; l++) {
+		table = FORGED_TABLES + l * PAGE;
+		memcpy(vm.memory + table, vm.memory + (*machine_entry(&vm, va, l + 1) & PTE_ADDRESS),
 		       PAGE);
-		((uint64_t *)(vm.memory + table))[va >> 12 & 511] = FORGED_PAGE | PTE_P | PTE_W;
+		((uint64_t *)(vm.memory + table))[va >> (3 + 9 * l) & 511] = regs.rbx;
 		regs.rbx = table | PTE_P | PTE_W;
 	}
 	*word_at(VA_SCRATCH) = 0;
@@ -277,6 +336,42 @@ static void one_stores_two_share(const struct attack *attack)
 	expect_equal("exit reason", runner.reason, KVM_EXIT_HLT);
 	expect_equal("what was stored stays", vcpu_regs(cpu2).rax, 1);
 	expect_equal("result", expect_return(cpu), 1);
+}
+
+/* --- two modules that call through each other --------------------------------------------- */
+
+/* Each vCPU calls one, whose callee is a function of the kernel's that calls the other. */
+static void two_through_each_other(const struct attack *attack)
+{
+	const struct module *first[] = { &victim, &other }, *second[] = { &other, &victim };
+	struct runner runner[2];
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .vcpus = 2, .other = true });
+	for (i = 0; i < 2; i++) {
+		struct kvm_regs regs = kernel_regs(kernel_va(kernel_calls_through), STACK(i));
+
+		regs.rbx = CALLS;
+		regs.r12 = first[i]->gates[GATE_JUMP].insn;
+		regs.r13 = text_va(text_out_indirect) - victim.va + first[i]->va;
+		regs.r14 = kernel_va(kernel_callback);
+		regs.r15 = second[i]->gates[GATE_NULL].insn;
+		vcpu_set_regs(&vm.vcpu[i], &regs);
+		let_host_interrupt(&vm.vcpu[i]);
+		run_beside(&runner[i], &vm.vcpu[i], NULL);
+	}
+	for (i = 0; i < 2; i++) {
+		wait_for(&runner[i]);
+		expect_all_called(&vm.vcpu[i]);
+	}
+	for (i = 0; i < 2; i++) {
+		struct kvm_gm_query q = query(first[i]->arg.id);
+
+		expect_equal("in-calls", q.crossings[KVM_GM_IN_CALL], 2 * CALLS);
+		expect_equal("in-returns", q.crossings[KVM_GM_IN_RETURN], CALLS);
+		expect_equal("activations in use", q.activations, 0);
+	}
 }
 
 /* --- userspace changes things while both vCPUs call --------------------------------------- */
@@ -462,10 +557,16 @@ const struct attack race_attacks[] = {
 	{ "race-pt", 6, "the text remapped in a loop at the last level during calls: no effect",
 	  tables_change, &(const int){ 1 } },
 	{ "race-pd", 6, "the same at level 2: no effect", tables_change, &(const int){ 2 } },
+	{ "race-pdpt", 6, "the same at level 3: no effect", tables_change, &(const int){ 3 } },
+	{ "race-pml4", 6, "the same at level 4: no effect", tables_change, &(const int){ 4 } },
 	{ "race-miss", 6, "two vCPUs miss the same entries of the tables at once: no fault",
 	  two_miss_one, NULL },
 	{ "race-store", 5, "a store to an object while it is shared by its owner's calls: kept",
 	  one_stores_two_share, NULL },
+	{ "race-init", 1, "two vCPUs call the init gate at a time, 60 times: one enters, gate",
+	  two_begin, NULL },
+	{ "race-through", 3, "two modules call through each other on two vCPUs: every call right",
+	  two_through_each_other, NULL },
 	CHURN("dirty-logging", "dirty logging switched on and off", churn_dirty_logging, 40),
 	CHURN("memory", "the memory under the module discarded and filled", churn_memory, 40),
 	CHURN("slot", "the slot under the module deleted and created", churn_slot, 20),

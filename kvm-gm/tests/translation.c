@@ -138,6 +138,106 @@ static void remapped_while_inside(const struct attack *attack)
 	expect(finish(cpu, *level), "the module did not count");
 }
 
+/* --- the module's own frames, in another order ------------------------------------------ */
+
+/* The frame, by number, to which the victim's page @i is mapped. */
+typedef unsigned int frame_fn(unsigned int i, unsigned int how);
+
+static unsigned int rotated(unsigned int i, unsigned int how)
+{
+	return (i + how) % MODULE_PAGES;
+}
+
+static unsigned int reversed(unsigned int i, unsigned int how)
+{
+	(void)how;
+	return MODULE_PAGES - 1 - i;
+}
+
+static unsigned int all_one(unsigned int i, unsigned int how)
+{
+	(void)i;
+	return how;
+}
+
+static void arrange(frame_fn *frame, unsigned int how)
+{
+	unsigned int i;
+
+	for (i = 0; i < MODULE_PAGES; i++)
+		machine_map(&vm, victim.va + i * PAGE, victim.gpas[frame(i, how)], PTE_P | PTE_W);
+}
+
+/* As they were: who comes by a gate executes what is there. */
+static void arrange_gates(void)
+{
+	machine_map(&vm, victim.va, victim.gpas[REGION_GATES], PTE_P | PTE_W);
+}
+
+/* Before the call, while it is out and while it is interrupted: another each time. */
+static void call_with_frames(frame_fn *frame, unsigned int how)
+{
+	extern const char text_journey[];
+
+	arrange(rotated, 0);
+	*machine_entry(&vm, VA_ABSENT, 1) = 0;
+	*word_at(VA_SCRATCH) = 1;
+	arrange(frame, how);
+	arrange_gates();
+	call_text(cpu, text_journey, SP, VA_ABSENT, 0);
+	expect_out_call(cpu, SP);
+	arrange(frame, how + 1);
+	arrange_gates();
+	callee_returns(cpu, RESULT - 1);
+	expect_event(cpu, PF_VECTOR, 0, SP);
+	machine_map(&vm, VA_ABSENT, SCRATCH, PTE_P | PTE_W);
+	arrange(frame, how + 2);
+	arrange_gates();
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), RESULT);
+	arrange(frame, how);
+	arrange_gates();
+	call_text(cpu, text_read_private, SP, 0, 0);
+	expect_equal("private data", expect_return(cpu), 0xdadadadadadadada);
+}
+
+static void frames_arranged(const struct attack *attack)
+{
+	frame_fn *const *frame = attack->with;
+	unsigned int how;
+
+	start();
+	for (how = 0; how < MODULE_PAGES - 2; how++)
+		call_with_frames(*frame, how);
+	arrange(rotated, 0);
+}
+
+/* Whole tables change places: another module's where the victim's was. */
+static void tables_swapped(const struct attack *attack)
+{
+	uint64_t *mine, *its, was;
+	unsigned int i;
+
+	(void)attack;
+	start_with(&(struct setup) { .other = true });
+	mine = machine_entry(&vm, victim.va, 2);
+	its = machine_entry(&vm, other.va, 2);
+	was = *mine;
+	for (i = 0; i < 4; i++) {
+		*mine = i & 1 ? was : *its;
+		call_gate(cpu, GATE_NULL, SP, RESULT - 1, 0, 0);
+		expect_equal("result", expect_return(cpu), RESULT);
+		call_text(cpu, text_read_private, SP, 0, 0);
+		expect_equal("private data", expect_return(cpu), 0xdadadadadadadada);
+		call_text(cpu, text_out, SP, 0, 0);
+		expect_out_call(cpu, SP);
+		*mine = i & 1 ? *its : was;
+		callee_returns(cpu, RESULT - 1);
+		expect_equal("result", expect_return(cpu), RESULT);
+	}
+	*mine = was;
+}
+
 /* --- addresses beside the module ------------------------------------------------------ */
 
 static uint64_t module_reads(uint64_t va)
@@ -569,6 +669,14 @@ const struct attack translation_attacks[] = {
 	  huge_page, NULL },
 	{ "recursive", 6, "tables that map themselves, written from inside: no effect",
 	  recursive, NULL },
+	{ "permuted", 6, "the module's pages mapped to each other's frames: no effect",
+	  frames_arranged, &(frame_fn *const){ rotated } },
+	{ "reversed", 6, "the same from the last to the first: no effect",
+	  frames_arranged, &(frame_fn *const){ reversed } },
+	{ "aliased", 6, "all of the module's pages mapped to one of its frames, each: no effect",
+	  frames_arranged, &(frame_fn *const){ all_one } },
+	{ "swapped-tables", 6, "another module's tables in place of the victim's: no effect",
+	  tables_swapped, NULL },
 	{ "global", 6, "global mappings of forged pages, used before each call: no effect",
 	  global, NULL },
 	{ "without-protection", 6, "CR0.WP and EFER.NXE off: access, escape, write as ever",

@@ -6,6 +6,7 @@
 
 #define RFLAGS_IF	0x200ULL
 #define WORD		0x34	/* what the module loads */
+#define TRIES		16	/* an instruction may need as many pages, and tables of them, mapped */
 
 extern const char kernel_halt[], kernel_callee[], text_journey[];
 
@@ -22,13 +23,14 @@ uint64_t step(struct vcpu *vcpu)
 	uint64_t rip = vcpu_regs(vcpu).rip;
 	unsigned int i;
 
-	for (i = 0; i < 4 && vcpu_regs(vcpu).rip == rip; i++) {
+	for (i = 0; i < TRIES && vcpu_regs(vcpu).rip == rip; i++) {
 		debug(vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
 		expect_equal("exit reason of a step", run_on(vcpu), KVM_EXIT_DEBUG);
 		expect_equal("where the debugger is told it is", vcpu->run->debug.arch.pc,
 			     vcpu_regs(vcpu).rip);
 		debug(vcpu, 0);
 	}
+	expect(vcpu_regs(vcpu).rip != rip, "no step from 0x%lx", rip);
 	return vcpu_regs(vcpu).rip;
 }
 
