@@ -138,6 +138,13 @@ void start_with(const struct setup *setup)
 
 	machine_create(&vm, true);
 	load_kernel();
+	if (setup->halts) {
+		struct kvm_enable_cap cap = {
+			.cap = KVM_CAP_X86_DISABLE_EXITS, .args = { KVM_X86_DISABLE_EXITS_HLT },
+		};
+
+		must(ioctl(vm.vm, KVM_ENABLE_CAP, &cap), "KVM_CAP_X86_DISABLE_EXITS");
+	}
 	if (setup->interrupt_controller)
 		must(ioctl(vm.vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	for (i = 0; i < (setup->vcpus ?: 1); i++)

@@ -49,6 +49,7 @@ struct setup {
 	bool unsealed;			/* the victim is prepared, not sealed */
 	bool other;			/* a second module, sealed */
 	bool interrupt_controller;	/* KVM's own: then HLT is no exit */
+	bool halts;			/* HLT is no exit outside */
 	bool window;			/* text_out_window() shares 32 bytes */
 	bool hostinfo;			/* region_va(REGION_DATA) is a HOSTINFO region */
 	bool devices;			/* there is a DEVICES region */

@@ -565,6 +565,22 @@ static void vmxe_by_userspace(const struct attack *attack)
 	expect_equal("CR4", vcpu_sregs(cpu).cr4, sregs.cr4 & ~CR4_VMXE);
 }
 
+static void vmxe_by_state(const struct attack *attack)
+{
+	struct kvm_nested_state state = {
+		.size = sizeof(state), .format = KVM_STATE_NESTED_FORMAT_VMX,
+		.hdr.vmx = { .vmxon_pa = PAGE, .vmcs12_pa = ~0ULL },
+	};
+
+	(void)attack;
+	start();
+	expect_equal("KVM_SET_NESTED_STATE", ioctl(cpu->fd, KVM_SET_NESTED_STATE, &state), -1);
+	expect_equal("its error", errno, EINVAL);
+	/* What says that there is none is taken. */
+	state.hdr.vmx.vmxon_pa = ~0ULL;
+	expect_equal("KVM_SET_NESTED_STATE", ioctl(cpu->fd, KVM_SET_NESTED_STATE, &state), 0);
+}
+
 #define SVME_IS_AMDS	SVM, "EFER.SVME is AMD's"
 #define VMXE_IS_INTELS	VMX, "CR4.VMXE is Intel's"
 
@@ -632,5 +648,7 @@ const struct attack closed_attacks[] = {
 	  VMXE_IS_INTELS },
 	{ "vmxe-userspace", 7, "userspace enables nested virtualization: EINVAL",
 	  vmxe_by_userspace, NULL, VMXE_IS_INTELS },
+	{ "vmxe-state", 7, "the same by KVM_SET_NESTED_STATE: EINVAL", vmxe_by_state, NULL,
+	  VMX, "the state of nested virtualization is Intel's" },
 	{}
 };

@@ -6,8 +6,10 @@
  */
 #include <asm/svm.h>
 #include <asm/vmx.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "attack.h"
 
@@ -29,6 +31,7 @@ extern const char text_rdmsr[], text_wrmsr[], text_xsetbv[], text_wbinvd[];
 extern const char text_invd[], text_write_cr3[];
 extern const char text_write_cr3_after[], text_pause[], text_rdtsc[], text_vmrun[];
 extern const char text_vmload[], text_vmsave[], text_stgi[], text_clgi[], text_invlpga[];
+extern const char kernel_read[], text_msr_write[], text_msr_write_itself[];
 extern const char out_return[], out[];
 
 /* --- jumps --------------------------------------------------------------------- */
@@ -424,6 +427,58 @@ static void resume_many_times(const struct attack *attack)
 	{ "inside-" label, 2, text " inside: exit, " vendor ": #UD", instruction, \
 	  &(const struct instruction){ __VA_ARGS__ } }
 
+/* --- what KVM does for a guest right after an exit ------------------------------------- */
+
+/* The machine has ended with the case: what follows needs one where HLT is an exit. */
+static void start_again(void)
+{
+	machine_destroy(&vm);
+	start();
+}
+
+/* HLT inside exits though it does not outside. Who sleeps there is killed. */
+static void halts_inside(const struct attack *attack)
+{
+	(void)attack;
+	start_with(&(struct setup) { .halts = true, .policy = KVM_GM_POLICY_STOP });
+	signal(SIGALRM, SIG_DFL);
+	alarm(20);
+	call_text(cpu, text_hlt, SP, 0, 0);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_hlt),
+			 exit_code(SVM_EXIT_HLT, EXIT_REASON_HLT), .module = &victim,
+			 .inside = SP, .policy = KVM_GM_POLICY_STOP);
+	alarm(0);
+	count_violation(victim.arg.id, KVM_GM_V_EXIT, -1);
+	start_again();
+}
+
+#define MSR_TSC_DEADLINE	0x6e0
+#define MSR_X2APIC_ICR		0x830
+#define X2APIC_ENABLED		0xc00
+
+/* MSRs of the interrupt controller that KVM writes to at once for a guest. */
+static void fast_msr(const struct attack *attack)
+{
+	const uint32_t *msr = attack->with;
+	struct kvm_sregs sregs;
+
+	start_with(&(struct setup) {
+		.interrupt_controller = true, .policy = KVM_GM_POLICY_STOP,
+	});
+	sregs = vcpu_sregs(cpu);
+	sregs.apic_base |= X2APIC_ENABLED;
+	/* No handlers: who comes back from the module ends the machine. */
+	sregs.idt.limit = 0;
+	vcpu_set_sregs(cpu, &sregs);
+	call_text(cpu, text_msr_write, SP, *msr, 0x30);
+	*word_at(SP) = kernel_va(kernel_read);
+	expect_violation(cpu, KVM_GM_V_EXIT, KVM_GM_NO_GATE, text_va(text_msr_write_itself),
+			 exit_code(SVM_EXIT_MSR, EXIT_REASON_MSR_WRITE), .module = &victim,
+			 .inside = SP, .policy = KVM_GM_POLICY_STOP);
+	count_violation(victim.arg.id, KVM_GM_V_EXIT, -1);
+	start_again();
+}
+
 const struct attack exit_attacks[] = {
 	JUMP("text", "the text's first instruction", .region = REGION_TEXT),
 	JUMP("text-middle", "the middle of the text", .region = REGION_TEXT, .text = text_count),
@@ -527,6 +582,12 @@ const struct attack exit_attacks[] = {
 		  .vector = UD_VECTOR),
 	EXCEPTION("getsec", "GETSEC without CR4.SMXE", text_getsec, .vector = UD_VECTOR),
 	UNDEFINED_BY("VMX", "rsm", "RSM outside SMM", text_rsm, 0, SVM_EXIT_RSM, UNDEFINED),
+	{ "inside-hlt-no-exit", 2, "HLT inside where it is no exit outside: exit",
+	  halts_inside, NULL },
+	{ "inside-icr", 2, "WRMSR to the x2APIC's ICR inside: exit",
+	  fast_msr, &(const uint32_t){ MSR_X2APIC_ICR } },
+	{ "inside-tsc-deadline", 2, "WRMSR to the TSC deadline inside: exit",
+	  fast_msr, &(const uint32_t){ MSR_TSC_DEADLINE } },
 	{ "inside-pause", 2, "PAUSE inside: nothing", harmless, text_pause },
 	{ "inside-clts", 2, "CLTS inside: nothing", harmless, text_clts },
 	{ "inside-read-cr0", 2, "a load from CR0 inside: the guest's", harmless, text_read_cr0 },

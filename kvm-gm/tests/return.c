@@ -9,7 +9,7 @@
 #define RESULT		0x1234
 #define SECRET(i)	(0x5ec2e700UL + (i))
 
-extern const char kernel_callee[], text_null[], text_out[], text_out_twice[];
+extern const char kernel_callee[], kernel_calls[], text_null[], text_out[], text_out_twice[];
 extern const char text_out_indirect[], text_out_args[], text_read[], text_recurse[];
 extern const char text_asm[], text_noreturn[], out[];
 
@@ -397,6 +397,27 @@ static void arguments_in(const struct attack *attack)
 	expect_equal("result", expect_return(cpu), 789);
 }
 
+/* By a CALL of the guest's, of which KVM has not seen yet where RSP is. */
+static void arguments_in_called(const struct attack *attack)
+{
+	struct kvm_regs regs;
+
+	(void)attack;
+	start();
+	word_at(SP)[0] = 0;
+	word_at(SP)[1] = 4;
+	word_at(SP)[2] = 2;
+	regs = kernel_regs(kernel_va(kernel_calls), SP);
+	regs.rbx = 1;
+	regs.r12 = gate_va(GATE_ARGS);
+	vcpu_set_regs(cpu, &regs);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
+	regs = vcpu_regs(cpu);
+	expect_equal("result", regs.rax, 42);
+	expect_equal("calls left", regs.rbx, 0);
+	expect_equal("RSP", regs.rsp, SP);
+}
+
 /* The arguments would lie where nothing is: the guest's page fault, at the gate. */
 static void arguments_in_absent(const struct attack *attack)
 {
@@ -513,6 +534,8 @@ const struct attack return_attacks[] = {
 	  callee_without_return, NULL },
 	{ "arguments-in", 3, "a call with arguments on the stack: the module has them",
 	  arguments_in, NULL },
+	{ "arguments-in-called", 3, "the same by a CALL: at the stack pointer that it left",
+	  arguments_in_called, NULL },
 	{ "arguments-in-absent", 3, "the same where nothing is: the guest's page fault",
 	  arguments_in_absent, NULL },
 	{ "arguments-out", 3, "a call out with arguments on the stack: the kernel has them",
