@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Checks that need no machine: they run on the host as ordinary commands."""
 
+import fnmatch
 import os
 import pty
 import random
@@ -182,6 +183,24 @@ def mutants_table(bench):
         raise Failed(str(error)) from None
     untested = sum(bool(row.untested) for row in rows)
     bench.note(f"{len(rows) - untested} checks have a test, {untested} have none")
+
+
+@case
+def attacks_document(bench):
+    """Names are in the table's second column, those of raw cases without their prefix; what
+    has a slash is a part of the one before."""
+    known = [case.name for case in table.load()]
+    names = []
+    with open(os.path.join(TOP, "docs", "attacks.md"), encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("| ") and not line.startswith("| attack |"):
+                names += [name for name in re.findall(r"`([^`]+)`", line.split("|")[2])
+                          if "/" not in name]
+    expect(len(names) > 100, f"docs/attacks.md names {len(names)} cases")
+    missing = [name for name in names
+               if not fnmatch.filter(known, name) and not fnmatch.filter(known, f"raw-{name}")]
+    expect(not missing, f"docs/attacks.md names cases that do not exist: {', '.join(missing)}")
+    bench.note(f"{len(names)} names in docs/attacks.md, each of a case or more")
 
 
 @case
