@@ -87,6 +87,25 @@ static void nmi_in_nmi(const struct attack *attack)
 	stop_spinning(cpu);
 }
 
+/* An NMI that an interrupt shadow holds back, which ends with the gate: it comes inside. */
+static void nmi_in_shadow(const struct attack *attack)
+{
+	struct kvm_vcpu_events events;
+
+	(void)attack;
+	start();
+	call_gate(cpu, GATE_NULL, SP, 41, 0, 0);
+	must(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	must(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	raise_nmi();
+	expect_event(cpu, NMI_VECTOR, NO_ERROR_CODE, SP);
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), 42);
+	expect_equal("event exits", query(1).crossings[KVM_GM_EVENT_EXIT], 1);
+}
+
 static void exception_from_userspace(const struct attack *attack)
 {
 	struct kvm_vcpu_events events;
@@ -356,6 +375,8 @@ const struct attack event_attacks[] = {
 	      raise_machine_check, MC_VECTOR, 1),
 	{ "nmi-in-nmi", 2, "an NMI while another is handled: again at the resume gate, then inside",
 	  nmi_in_nmi, NULL },
+	{ "nmi-in-shadow", 2, "an NMI held back until the gate has been used: at the resume gate",
+	  nmi_in_shadow, NULL },
 	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
 	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
 	  exception_from_userspace, NULL },

@@ -35,7 +35,8 @@ extern const char kernel_halt[], kernel_read[], text_read[], text_write[];
 extern const char text_load_byte[], text_load_sign[], text_load_half[], text_store_byte[];
 extern const char text_store_constant[], text_lock_or[], text_compare[], text_exchange[];
 extern const char text_push_memory[], text_copy[], text_copy_itself[], text_call_memory[];
-extern const char text_load_gs[], text_load_fs[], text_port_in[], text_port_out[], text_port_string[];
+extern const char text_load_gs[], text_load_fs[], text_port_in[], text_port_out[];
+extern const char text_port_string[];
 extern const char text_port_string_itself[], text_msr_read[], text_msr_read_itself[];
 extern const char text_msr_prefixed[], text_msr_prefixed_itself[];
 extern const char text_msr_write[], text_msr_write_itself[], text_read_private[];
@@ -149,6 +150,22 @@ static void device(const struct attack *attack)
 	kernel_at(cpu, kernel_va(kernel_read), SP);
 	vcpu_set_regs(cpu, &(struct kvm_regs) { .rip = kernel_va(kernel_read), .rsp = SP,
 						.rdi = VA_BESIDE, .rflags = 2 });
+	expect_access(cpu, 0, DEVICE, 8, false);
+	expect_halt(cpu, kernel_va(kernel_read) + 3);
+}
+
+/*
+ * The module exits to KVM, returns, and its caller reaches a device, at address 0 as
+ * it has no registers left: all of it in one KVM_RUN.
+ */
+static void device_after_return(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	device_at(0);
+	machine_map(&vm, VA_BESIDE, SCRATCH, PTE_P);
+	call_text(cpu, text_read, SP, VA_BESIDE, 0);
+	*word_at(SP) = kernel_va(kernel_read);
 	expect_access(cpu, 0, DEVICE, 8, false);
 	expect_halt(cpu, kernel_va(kernel_read) + 3);
 }
@@ -551,6 +568,8 @@ const struct attack privilege_attacks[] = {
 	NOT_EMULATED("push", "a push onto the private stack", .text = text_push_memory),
 	NOT_EMULATED("copy", "a copy to memory", .text = text_copy, .itself = text_copy_itself),
 	NOT_EMULATED("jump", "a jump through a device", .text = text_call_memory),
+	{ "device-after-return", 2, "the kernel's access after the module's return: the guest's",
+	  device_after_return, NULL },
 	NOT_EMULATED("gs", "a load relative to GS", .text = text_load_gs),
 	NOT_EMULATED("fs", "a load relative to FS", .text = text_load_fs),
 	NOT_EMULATED("doorbell-exchange", "an exchange with a doorbell that was read before",

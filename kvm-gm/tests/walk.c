@@ -6,7 +6,7 @@
 
 #define RFLAGS_IF	0x200ULL
 #define WORD		0x34	/* what the module loads */
-#define TRIES		16	/* an instruction may need as many pages, and tables of them, mapped */
+#define TRIES		16	/* what an instruction needs is mapped page by page */
 
 extern const char kernel_halt[], kernel_callee[], text_journey[];
 
