@@ -52,6 +52,7 @@ help:
 	@echo 'coverage-kvm     what these and the raw attacks reach of KVM'"'"'s files for guarded modules'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
+	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
 	@echo 'fuzz-gmcc        fuzz gmcc: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each fuzzer'
 	@echo 'fuzz-qemu        fuzz what QEMU reads of images and signatures, likewise'
@@ -196,6 +197,9 @@ run-bench-mwait: kvm-gm kvm-stock qemu guest images
 check-gmcc-corpus: gmcc
 	GMCC=$(GMCC) gmcc/tests/corpus --jobs $(JOBS) --btf $(KERNEL_HEADERS)/vmlinux $(KERNEL_MODULES)
 
+check-model: configured
+	model/check $(M)
+
 mutants: qemu guest images raw-attacks
 	$(RIG) mutants $(M)
 
@@ -282,7 +286,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
+.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus check-model fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
 	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean

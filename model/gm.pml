@@ -33,8 +33,8 @@
 #define NONE 7			/* no activation, no stack pointer */
 
 /* Never assigned: they name an assertion in spin's report. */
-bit I1_environment, I1_init_first, I1_init_once, I1_gate_target;
-bit I2_sealed_text, I2_left_when_unsealed, I2_left_when_quarantined, I2_view_is_own;
+bit I1_init_first, I1_init_once;
+bit I2_sealed_text, I2_event_outside, I2_left_when_unsealed, I2_left_when_quarantined;
 bit I3_own_return, I3_returns_once, I3_one_vcpu, I3_private_stack, I3_lost_stays_lost;
 bit I3_one_per_stack_pointer, I3_conserved;
 bit I7_no_use_after_free, I7_nothing_mapped, I7_view_not_reused;

@@ -5,6 +5,8 @@
  * which is the same as earlier.
  */
 
+#define v	_pid
+
 /* Any stack pointer. */
 inline choose_sp(x)
 {
@@ -117,7 +119,6 @@ active [NV] proctype vcpu()
 	unsigned k : 3;
 	bit fast, is_init, event, last;
 
-#define v	_pid
 
 guest:
 	/* Each step is an instruction, or an exit in place of one. */
@@ -290,6 +291,7 @@ out_call: /* gm_do_out_call() */
 left:	/* gate and seal are still used, and the activation is somebody else's */
 	atomic { USED(m); gm_leave_view(v); crossed() }
 
+#ifdef STRAY
 no_return: /* an out-call by a gate with KVM_GM_GATE_F_NORETURN */
 	atomic {
 		a = V[v].act;
@@ -298,6 +300,7 @@ no_return: /* an out-call by a gate with KVM_GM_GATE_F_NORETURN */
 		a = NONE;
 		goto left
 	}
+#endif
 
 out_return: /* gm_out_return() */
 	atomic {
@@ -470,9 +473,9 @@ events:
 	/* __gm_event_exit(), then the event is injected */
 #ifndef NO_interrupt_inside
 	atomic { a = V[v].act; k = OWN(v); gm_publish_event(k, a, v); a = NONE; k = 0 }
-	atomic { gm_leave_view(v) }
+	atomic { gm_leave_view(v); PROPERTY(I2_event_outside, !INSIDE_VIEW(v)) }
 #else
-	atomic { V[v].text = 0 }
+	atomic { V[v].text = 0; PROPERTY(I2_event_outside, !INSIDE_VIEW(v)) }
 #endif
 #endif
 go:

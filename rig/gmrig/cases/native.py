@@ -204,6 +204,11 @@ def attacks_document(bench):
 
 
 @case
+def model(bench):
+    run_suite(bench, ["model/check", "--quick"])
+
+
+@case
 def gmcc_unit(bench):
     config = bench.config
     run_suite(bench, ["make", "--no-print-directory", "-C", "gmcc",
