@@ -414,6 +414,19 @@ inline executes(v)
 	}
 }
 
+/* Privilege is dropped, and no activation waits for the vCPU to go on with it. */
+inline is_outside(v)
+{
+	d_step {
+		PROPERTY(I2_sealed_text, !V[v].text);
+		for (i : 0 .. NA - 1) {
+			PROPERTY(I3_conserved, ACT(0, i).ghost != RUNS + v);
+			PROPERTY(I3_conserved, ACT(NM - 1, i).ghost != RUNS + v)
+		}
+		i = 0
+	}
+}
+
 /* ---- what KVM does ---- */
 
 /* VM-exit, all the way to the exit handlers. */

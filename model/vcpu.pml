@@ -126,7 +126,7 @@ guest:
 	/* A hypercall at a gate: from the guest at any, from a module at its own. */
 	:: atomic {
 		!INSIDE_VIEW(v) ->
-			PROPERTY(I2_sealed_text, !V[v].text);
+			is_outside(v);
 			choose_module(m);
 			exits_at_gate();
 			goto from_outside
@@ -405,7 +405,9 @@ reported:
 
 #ifdef INIT
 reset:	/* __gm_vcpu_reset() */
+#ifndef NO_reset_loses
 	atomic { a = V[v].act; k = OWN(v); gm_lose_activation(k, a, v); a = NONE; k = 0 }
+#endif
 	atomic { gm_leave_view(v); goto enter_guest }
 #endif
 
