@@ -54,9 +54,12 @@ help:
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
-	@echo 'fuzz-gmcc        fuzz gmcc: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each fuzzer'
-	@echo 'fuzz-qemu        fuzz what QEMU reads of images and signatures, likewise'
-	@echo 'mutants [M=NAME] remove each security check of KVM in turn: a test must notice'
+	@echo 'fuzz             all fuzzers: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each; what they'
+	@echo '                 reached, and what they found: then the exit status is not 0'
+	@echo '  fuzz-gmcc      gmcc: the guarding of modules, readers of images and of BTF'
+	@echo '  fuzz-qemu      what QEMU reads of images and signatures; the device in a whole QEMU'
+	@echo 'check-mutants    remove each security check of KVM and of QEMU'"'"'s side in turn: a test must'
+	@echo '                 notice. M=NAME: that one (mutants is the same); M=kvm or M=qemu: one side'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
 	@echo 'bench-nic        what a guarded network driver costs for each packet, in instructions'
@@ -85,7 +88,7 @@ configured:
 
 # --- build ----------------------------------------------------------------
 
-all: kvm-gm kvm-stock qemu gmcc tools guest images load-images raw-attacks l1-tools
+all: kvm-gm kvm-stock qemu qemu-parts gmcc tools guest images load-images raw-attacks l1-tools
 
 kvm-gm kvm-stock: configured
 	rig/fetch-linux
@@ -99,6 +102,11 @@ qemu: configured
 qemu-tests: configured
 	rig/fetch-qemu
 	rig/build-qemu --tests
+
+# What it takes to test the device in a whole QEMU.
+qemu-parts: configured
+	rig/fetch-qemu
+	rig/build-qemu --parts
 
 gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc all
@@ -182,7 +190,7 @@ run-check-loads: kvm-gm qemu guest load-images raw-attacks
 run-check-loads-6.1: kvm-gm qemu guest load-images-6.1 raw-attacks
 	$(RIG) test --guest-kernel 6.1 loads
 
-run-check-qemu: kvm-gm kvm-stock qemu-tests guest load-images raw-attacks
+run-check-qemu: kvm-gm kvm-stock qemu-tests qemu-parts guest load-images raw-attacks
 	$(RIG) test qemu bad-input grants lifecycle guest
 
 run-bench-idle-cost run-bench-crossing: kvm-gm kvm-stock qemu
@@ -200,14 +208,19 @@ check-gmcc-corpus: gmcc
 check-model: configured
 	model/check $(M)
 
-mutants: qemu guest images raw-attacks
+# QEMU's side needs nothing that is built before.
+check-mutants mutants: $(if $(filter-out qemu,$(or $(M),all)),qemu guest images raw-attacks,configured)
 	$(RIG) mutants $(M)
 
 fuzz-gmcc: configured
 	$(MAKE) -C gmcc O=$(B)/gmcc fuzz
 
-fuzz-qemu: gmcc
-	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-fuzz GMCC=$(GMCC) fuzz
+fuzz-qemu: gmcc qemu-parts
+	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-fuzz PARTS=$(B)/qemu-parts GMCC=$(GMCC) fuzz
+
+# All of them run, whatever one has found.
+fuzz:
+	$(MAKE) -k fuzz-gmcc fuzz-qemu
 
 quick: kvm-gm raw-attacks l1-tools
 	$(RIG) test $(if $(VENDOR),--vendor $(VENDOR)) $(T)
@@ -286,7 +299,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus check-model fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
-	kvm-stock qemu gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
+.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus check-model fuzz fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
+	kvm-stock qemu qemu-parts gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
-	run-bench-idle-cost run-bench-crossing quick mutants install install-built install-guest clean distclean cache-clean
+	run-bench-idle-cost run-bench-crossing quick mutants check-mutants install install-built install-guest clean distclean cache-clean

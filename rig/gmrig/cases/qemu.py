@@ -33,10 +33,11 @@ def qemu_fuzz(bench):
     config = bench.config
     text = run_suite(bench, ["make", "--no-print-directory", "-C", "qemu-gm/tests",
                              f"O={config.built('qemu-fuzz')}",
+                             f"PARTS={config.need(config.built('qemu-parts'), 'qemu-parts')}",
                              f"GMCC={config.built('gmcc', 'gmcc')}", "fuzz"],
                      FUZZ_SECONDS=os.environ.get("FUZZ_SECONDS", FUZZ_SECONDS))
     found = re.findall(r"^fuzz-\w+: (\d+) executions.*", text, re.MULTILINE)
-    expect(len(found) == 2 and all(map(int, found)), f"not both fuzzers ran:\n{text}")
+    expect(len(found) == 3 and all(map(int, found)), f"not all fuzzers ran:\n{text}")
     for line in re.findall(r"^fuzz-\w+: .*", text, re.MULTILINE):
         bench.note(line)
 
