@@ -97,9 +97,10 @@ def parser():
     vendor(hammer)
 
     mutants = commands.add_parser("mutants", help="remove each security check of "
-                                  "KVM in turn; a test must notice")
+                                  "KVM and of QEMU's side in turn; a test must notice")
     mutants.add_argument("names", nargs="*", metavar="NAME",
-                         help="rows of kvm-gm/mutants.toml, all when none is given")
+                         help="rows of kvm-gm/mutants.toml and qemu-gm/mutants.toml, or kvm "
+                         "or qemu for all of one; all when none is given")
     return top
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants: KVM with one security check removed. The test that a row of
-kvm-gm/mutants.toml names must notice, in the way that the row expects."""
+"""Mutants: KVM, or QEMU's side, with one security check removed. The test that a row
+of kvm-gm/mutants.toml or qemu-gm/mutants.toml names must notice, in the way that the
+row expects. A mutant of KVM is loaded in the rig's L1, and its test is a case of
+tests.toml; one of QEMU's side is a copy of it whose unit tests are built and run."""
 
 import io
 import os
@@ -19,49 +21,69 @@ from .config import TOP, ConfigError
 from .runner import Runner
 from .session import Session
 
-SOURCE = os.path.join(TOP, "kvm-gm")
-TABLE = os.path.join(SOURCE, "mutants.toml")
+COMPONENTS = ("kvm", "qemu")
+UNIT_TIMEOUT = 60		# seconds that a unit test of a mutant may take, and its build
+
+
+def source(component):
+    return os.path.join(TOP, f"{component}-gm")
+
+
+def unit_tests():
+    """The programs of qemu-gm/tests: a row's test is one of them."""
+    folder = os.path.join(source("qemu"), "files", "tests", "unit")
+    return {name[:-2] for name in os.listdir(folder) if re.fullmatch(r"test-gm-\w+\.c", name)}
 
 
 @dataclass
 class Mutant:
     name: str
     invariant: str
-    file: str			# below kvm-gm/
+    file: str			# below kvm-gm/ or qemu-gm/
     original: str		# occurs there once
     replacement: str = ""
-    test: str = ""		# the case that must fail
+    test: str = ""		# the case, or the unit test, that must fail
     fails: str = ""		# regular expression: how
     untested: str = ""		# instead of test: why there is none
     vendor: str = ""		# of L1's CPU, where the test notices; or any
+    component: str = ""		# whose table it is in
 
 
 def load():
+    """The rows of all tables."""
+    mutants = [mutant for component in COMPONENTS for mutant in load_table(component)]
+    names = [mutant.name for mutant in mutants]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ConfigError(f"two mutants are called {', '.join(sorted(twice))}")
+    return mutants
+
+
+def load_table(component):
     """The rows, in the table's order; ConfigError says what is stale in them."""
-    with open(TABLE, "rb") as stream:
+    path = os.path.join(source(component), "mutants.toml")
+    with open(path, "rb") as stream:
         try:
             rows = tomllib.load(stream)["mutant"]
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"kvm-gm/mutants.toml: {error}") from None
+            raise ConfigError(f"{component}-gm/mutants.toml: {error}") from None
     mutants, problems = [], []
-    tests = {case.name for case in table.load()}
+    tests = {case.name for case in table.load()} if component == "kvm" else unit_tests()
     for row in rows:
         try:
-            mutant = Mutant(**row)
+            mutant = Mutant(**row, component=component)
         except TypeError as error:
             problems.append(f"{row.get('name')}: {error}")
             continue
         problems += [f"{mutant.name}: {problem}" for problem in stale(mutant, tests)]
         mutants.append(mutant)
-    names = [mutant.name for mutant in mutants]
-    problems += [f"{name}: two rows" for name in set(names) if names.count(name) > 1]
     if problems:
-        raise ConfigError("kvm-gm/mutants.toml: " + "; ".join(problems))
+        raise ConfigError(f"{component}-gm/mutants.toml: " + "; ".join(problems))
     return mutants
 
 
 def stale(mutant, tests):
-    path = os.path.join(SOURCE, mutant.file)
+    path = os.path.join(source(mutant.component), mutant.file)
     if not os.path.exists(path):
         yield f"no file {mutant.file}"
         return
@@ -71,7 +93,7 @@ def stale(mutant, tests):
         yield f"its original text occurs {count} times in {mutant.file}, not once"
     if not re.fullmatch(r"I[1-7]", mutant.invariant):
         yield f"no invariant {mutant.invariant}"
-    if mutant.vendor not in ("", *VENDORS):
+    if mutant.vendor not in ("", *VENDORS) or (mutant.vendor and mutant.component != "kvm"):
         yield f"no vendor {mutant.vendor}"
     if mutant.untested:
         return
@@ -81,17 +103,22 @@ def stale(mutant, tests):
         yield "does not say how the test fails"
 
 
+def mutate(folder, mutant):
+    """The text of the mutant, in the copy of its component in FOLDER."""
+    path = os.path.join(folder, mutant.file)
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text.replace(mutant.original, mutant.replacement))
+
+
 def build(mutant=None):
     """KVM from a copy of kvm-gm, with that one change or none."""
     with tempfile.TemporaryDirectory(prefix="gm-mutant-") as folder:
         copy = os.path.join(folder, "kvm-gm")
-        shutil.copytree(SOURCE, copy)
+        shutil.copytree(source("kvm"), copy)
         if mutant:
-            path = os.path.join(copy, mutant.file)
-            with open(path, encoding="utf-8") as stream:
-                text = stream.read()
-            with open(path, "w", encoding="utf-8") as stream:
-                stream.write(text.replace(mutant.original, mutant.replacement))
+            mutate(copy, mutant)
         done = subprocess.run([os.path.join(TOP, "rig", "build-kvm"), "mutant", copy],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
@@ -116,11 +143,47 @@ def reason(output):
 
 
 class Verdicts:
+    """Of the mutants of one component."""
+
+    def __init__(self):
+        self.killed, self.survived = [], []
+
+    def baseline(self, mutants):
+        """A test that fails anyway would kill every mutant."""
+        for name in dict.fromkeys(mutant.test for mutant in mutants):
+            output, failed = self.unmutated(name)
+            if failed:
+                raise RigError(f"{name} fails without any mutant:\n{output}")
+            print(f"passes    {name}, unmutated", flush=True)
+
+    def judge(self, mutant):
+        began = time.monotonic()
+        try:
+            output, failed = self.mutated(mutant)
+        except RigError as error:
+            self.survived.append(mutant.name)
+            print(f"UNBUILT   {mutant.name} ({mutant.invariant}): {error}", flush=True)
+            return
+        killed = failed and re.search(mutant.fails, output)
+        (self.killed if killed else self.survived).append(mutant.name)
+        verdict = "killed" if killed else "OTHERWISE" if failed else "SURVIVED"
+        print(f"{verdict:9} {mutant.name} ({mutant.invariant}) by {mutant.test}, "
+              f"{time.monotonic() - began:.0f} s", flush=True)
+        if killed:
+            print(f"          {killed[0]}", flush=True)
+        elif failed:
+            print(f"          the test failed, but not with {mutant.fails!r}:\n"
+                  + output, flush=True)
+
+
+class KvmVerdicts(Verdicts):
+    """By cases of the rig, in a machine that loads the mutant."""
+
     def __init__(self, config):
+        super().__init__()
         self.config = config
         self.session = None
         self.cases = {case.name: case for case in table.load()}
-        self.killed, self.survived = [], []
 
     def on(self, vendor):
         """From now on L1 has that vendor's CPU."""
@@ -133,61 +196,109 @@ class Verdicts:
             self.session.close()
 
     def baseline(self, mutants):
-        """A test that fails anyway would kill every mutant."""
         build()
-        for name in dict.fromkeys(mutant.test for mutant in mutants):
-            output, failed = attempt(self.session, self.cases[name])
-            if failed:
-                raise RigError(f"{name} fails without any mutant:\n{output}")
-            print(f"passes    {name}, unmutated", flush=True)
+        super().baseline(mutants)
         self.session.drop_outer()
 
-    def judge(self, mutant):
-        began = time.monotonic()
-        try:
-            build(mutant)
-        except RigError as error:
-            self.survived.append(mutant.name)
-            print(f"UNBUILT   {mutant.name} ({mutant.invariant}): {error}", flush=True)
-            return
+    def unmutated(self, name):
+        return attempt(self.session, self.cases[name])
+
+    def mutated(self, mutant):
+        build(mutant)
         output, failed = attempt(self.session, self.cases[mutant.test])
         self.session.drop_outer()
-        killed = failed and re.search(mutant.fails, reason(output))
-        (self.killed if killed else self.survived).append(mutant.name)
-        verdict = "killed" if killed else "OTHERWISE" if failed else "SURVIVED"
-        print(f"{verdict:9} {mutant.name} ({mutant.invariant}) by {mutant.test}, "
-              f"{time.monotonic() - began:.0f} s", flush=True)
-        if killed:
-            print(f"          {killed[0]}", flush=True)
-        elif failed:
-            print(f"          the test failed, but not with {mutant.fails!r}:\n"
-                  + reason(output), flush=True)
+        return reason(output), failed
+
+    def judge_all(self, mutants):
+        try:
+            for vendor in VENDORS:
+                there = [mutant for mutant in mutants
+                         if (mutant.vendor or default_vendor()) == vendor]
+                if not there:
+                    continue
+                self.on(vendor)
+                self.baseline(there)
+                for mutant in there:
+                    self.judge(mutant)
+                self.session.remove_files()
+        finally:
+            self.close()
+
+
+class QemuVerdicts(Verdicts):
+    """By the unit tests of qemu-gm/tests, which need no machine. A mutant is built where
+    the tests of the tree as it is have been: only what it changes is built again."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+        for name in ("qemu-gm", "kvm-gm/include", "gmcc/include"):
+            shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
+
+    def make(self, test):
+        """Build TEST and run it: all that it prints, and whether it failed."""
+        tests = os.path.join(self.folder, "qemu-gm", "tests")
+        program = os.path.join(self.folder, "out", test)
+        try:
+            done = subprocess.run(["make", "-s", "-C", tests, "CFLAGS=-O0 -g",
+                                   f"O={self.folder}/out", program],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False, timeout=UNIT_TIMEOUT)
+            if done.returncode:
+                raise RigError("does not build:\n" + done.stdout.decode(errors="replace")[-4000:])
+            done = subprocess.run([program, "--tap", "-k"], cwd=self.folder,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False, timeout=UNIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return "it does not end", True
+        return done.stdout.decode(errors="replace"), done.returncode != 0
+
+    unmutated = make
+
+    def mutated(self, mutant):
+        copy = os.path.join(self.folder, "qemu-gm")
+        path = os.path.join(copy, mutant.file)
+        try:
+            mutate(copy, mutant)
+            return self.make(mutant.test)
+        finally:
+            shutil.copyfile(os.path.join(source("qemu"), mutant.file), path)
+
+    def judge_all(self, mutants):
+        self.baseline(mutants)
+        for mutant in mutants:
+            self.judge(mutant)
+
+
+def judge_component(config, component, mutants):
+    """Whether all of them, which are COMPONENT's, were killed or say why there is no test."""
+    tested = [mutant for mutant in mutants if not mutant.untested]
+    with tempfile.TemporaryDirectory(prefix="gm-mutant-") as folder:
+        verdicts = KvmVerdicts(config) if component == "kvm" else QemuVerdicts(folder)
+        if tested:
+            verdicts.judge_all(tested)
+    for mutant in mutants:
+        if mutant.untested:
+            print(f"untested  {mutant.name} ({mutant.invariant}): {mutant.untested}")
+    print(f"{component}-gm: {len(verdicts.killed)} killed, {len(verdicts.survived)} not, "
+          f"{len(mutants) - len(tested)} untested", flush=True)
+    return not verdicts.survived
 
 
 def main(config, options):
-    mutants = load()
-    unknown = set(options.names) - {mutant.name for mutant in mutants}
+    # The other table's tests are those of the rig, which must be built to be known.
+    mutants = load_table("qemu")
+    if not options.names or set(options.names) - {"qemu", *(each.name for each in mutants)}:
+        mutants = load()
+    unknown = set(options.names) - {mutant.name for mutant in mutants} - set(COMPONENTS)
     if unknown:
-        raise ConfigError(f"no mutant {', '.join(sorted(unknown))} in kvm-gm/mutants.toml")
-    chosen = [mutant for mutant in mutants if not options.names or mutant.name in options.names]
-    tested = [mutant for mutant in chosen if not mutant.untested]
-    verdicts = Verdicts(config)
-    try:
-        for vendor in VENDORS:
-            there = [mutant for mutant in tested
-                     if (mutant.vendor or default_vendor()) == vendor]
-            if not there:
-                continue
-            verdicts.on(vendor)
-            verdicts.baseline(there)
-            for mutant in there:
-                verdicts.judge(mutant)
-            verdicts.session.remove_files()
-    finally:
-        verdicts.close()
-    for mutant in chosen:
-        if mutant.untested:
-            print(f"untested  {mutant.name} ({mutant.invariant}): {mutant.untested}")
-    print(f"{len(verdicts.killed)} killed, {len(verdicts.survived)} not, "
-          f"{len(chosen) - len(tested)} untested")
-    return 1 if verdicts.survived or not chosen else 0
+        raise ConfigError(f"no mutant {', '.join(sorted(unknown))} in the tables")
+    fine, some = True, False
+    for component in COMPONENTS:
+        chosen = [mutant for mutant in mutants if mutant.component == component and
+                  (not options.names or mutant.name in options.names or
+                   component in options.names)]
+        if chosen:
+            some = True
+            fine = judge_component(config, component, chosen) and fine
+    return 0 if fine and some else 1

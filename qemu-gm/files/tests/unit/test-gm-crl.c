@@ -92,8 +92,10 @@ static void test_crls(void)
                                         GNUTLS_KEY_CRL_SIGN);
     const GmTestCrt *no_crls = gm_test_crt(.cn = "NoCRLs", .ca = true,
                                            .usage = GNUTLS_KEY_KEY_CERT_SIGN);
+    const GmTestCrt *says_so = gm_test_crt(.cn = "SaysSo", .no_ca = true,
+                                           .usage = GNUTLS_KEY_CRL_SIGN);
     g_autofree char *file = g_build_filename(tmpdir, "list.pem", NULL);
-    g_autoptr(GmKeyring) keyring = ring(root, leaf, no_crls);
+    g_autoptr(GmKeyring) keyring = ring(root, leaf, no_crls, says_so);
     g_autofree char *second = g_strconcat(gm_test_crl(.by = root), gm_test_crl(
                                           .by = stranger), NULL);
 
@@ -107,6 +109,9 @@ static void test_crls(void)
             "of CN=Root is not signed by a certificate of the keyring; put the "
             "authority's into the keyring", file);
     bad_crl(gm_test_crl(.by = leaf), "revocation list '%s' of CN=Leaf is "
+            "signed by a certificate that is not meant for it; it must have "
+            "CA:TRUE, and cRLSign in its key usage", file);
+    bad_crl(gm_test_crl(.by = says_so), "revocation list '%s' of CN=SaysSo is "
             "signed by a certificate that is not meant for it; it must have "
             "CA:TRUE, and cRLSign in its key usage", file);
     bad_crl(gm_test_crl(.by = no_crls), "revocation list '%s' of CN=NoCRLs is "

@@ -137,6 +137,8 @@ static void test_regions(void)
     BAD(t.regions[0].kind = 8, "region 0: unknown kind");
     BAD(t.regions[0].anchor = GM_TEST_NR_ANCHORS, "does not match");
     BAD(t.regions[0].anchor = GM_TEST_A_SHARED, "does not match");
+    BAD((t.regions[0].anchor = GM_TEST_A_SHARED,
+         t.anchors[GM_TEST_A_SHARED].size = GM_TEST_PAGE), "does not match");
     BAD(t.regions[0].anchor = GM_TEST_A_STACKS, "does not match");
     BAD(t.regions[2].anchor = GM_TEST_A_GATES, "is another region's");
     BAD(t.regions[0].size = t.anchors[0].size = 0, "not whole pages");
