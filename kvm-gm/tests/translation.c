@@ -15,8 +15,8 @@
 #define FORGED_PAGE	(SCRATCH + 0x20000)	/* what they map in the module's place */
 #define CR3_LEVEL	5
 
-extern const char kernel_write[], text_read[], text_write[], text_out[], text_count[];
-extern const char text_sum[], text_goto[], text_read_private[];
+extern const char kernel_write[], kernel_read[], text_read[], text_write[], text_out[];
+extern const char text_count[], text_sum[], text_goto[], text_read_private[];
 
 /* --- the guest's own tables, forged ------------------------------------------------- */
 
@@ -247,6 +247,29 @@ static uint64_t module_reads(uint64_t va)
 }
 
 /* What the module saw there once is not kept: the guest may map it elsewhere. */
+static void beside_reserved(const struct attack *attack)
+{
+	struct kvm_regs regs = kernel_regs(kernel_va(kernel_read), SP);
+	uint64_t error;
+
+	(void)attack;
+	start();
+	machine_map(&vm, VA_BESIDE, SCRATCH | 1ULL << 51, PTE_P | PTE_W);
+	/* What the CPU tells the kernel of it, which is whether it says P as well. */
+	regs.rdi = VA_BESIDE;
+	vcpu_set_regs(cpu, &regs);
+	regs = expect_halt(cpu, vector_va(PF_VECTOR));
+	error = *word_at(regs.rsp);
+	expect_equal("error code, but for P", error & ~1ULL, 8);
+
+	call_text(cpu, text_read, SP, VA_BESIDE, 0);
+	expect_event(cpu, PF_VECTOR, error, SP);
+	machine_map(&vm, VA_BESIDE, SCRATCH, PTE_P | PTE_W);
+	*word_at(VA_SCRATCH) = RESULT;
+	handler_returns(cpu);
+	expect_equal("result", expect_return(cpu), RESULT);
+}
+
 static void beside_remapped(const struct attack *attack)
 {
 	uint64_t i;
@@ -648,6 +671,8 @@ const struct attack translation_attacks[] = {
 	  remapped_while_inside, &(const int){ 3 } },
 	{ "remap-inside-pml4", 6, "the same at level 4: no effect",
 	  remapped_while_inside, &(const int){ 4 } },
+	{ "beside-reserved", 6, "an entry beside the module with reserved bits: #PF, as the kernel's",
+	  beside_reserved, NULL },
 	{ "beside-remapped", 6, "a page beside the module mapped elsewhere between calls: seen",
 	  beside_remapped, NULL },
 	{ "beside-remapped-out", 6, "the same during a call out: seen",
