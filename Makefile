@@ -49,7 +49,7 @@ help:
 	@echo 'fuzz-kvm         fuzz KVM'"'"'s ioctls and gates on that kernel: FUZZ_RUNS (10^6) or FUZZ_SECONDS of each'
 	@echo 'check-faults     there: each allocation fails in turn, signals come in every call'
 	@echo 'soak-machines    10^4 machines created, sealed and destroyed: what is left of them'
-	@echo 'coverage-kvm     what these and the raw attacks reach of KVM'"'"'s files for guarded modules'
+	@echo 'coverage-kvm     what fuzz-kvm and check-faults, two minutes each, reach of KVM'"'"'s files for guarded modules'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
