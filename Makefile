@@ -54,7 +54,7 @@ help:
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
-	@echo 'fuzz             all fuzzers: FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each; what they'
+	@echo 'fuzz             gmcc and QEMU (KVM: fuzz-kvm): FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each; what they'
 	@echo '                 reached, and what they found: then the exit status is not 0'
 	@echo '  fuzz-gmcc      gmcc: the guarding of modules, readers of images and of BTF'
 	@echo '  fuzz-qemu      what QEMU reads of images and signatures; the device in a whole QEMU'

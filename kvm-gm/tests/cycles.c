@@ -160,6 +160,7 @@ static void end_killed(struct random *random)
 {
 	static const unsigned int stages[] = { 0, 1000, 5000, 20000, 50000 };
 	unsigned int usec = pick(random, stages);
+	int status;
 	pid_t child = must(fork(), "fork");
 
 	if (!child) {
@@ -170,7 +171,9 @@ static void end_killed(struct random *random)
 	}
 	usleep(below(random, usec + 1));
 	kill(child, SIGKILL);
-	must(waitpid(child, NULL, 0), "waitpid");
+	must(waitpid(child, &status, 0), "waitpid");
+	expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	       "a process that was to be killed ended by itself: status 0x%x", status);
 	tally("killed", 1);
 }
 

@@ -3,8 +3,9 @@
  * I1 to I7: a kernel that goes to gates, and elsewhere, with any registers, page
  * tables and events, on two vCPUs at once, for which there are two modules. After
  * each exit: a vCPU that has a module's CR3 stands in sealed text, or does not get
- * further; one that was stopped for a violation stands outside. After each round, every violation that
- * was counted had been reported, the crossings add up, and what is sealed is as it was.
+ * further; one that was stopped for a violation stands outside. After each round,
+ * every violation that was counted had been reported, the crossings add up, and what
+ * is sealed is as it was.
  */
 #include "hammer.h"
 
@@ -121,7 +122,7 @@ static void call_something(struct vcpu *vcpu, struct random *random)
 static void set_registers(struct vcpu *vcpu, struct random *random)
 {
 	struct kvm_regs regs = vcpu_regs(vcpu);
-	/* The registers that there are before RSP, and those after it. */
+	/* All but RIP and RFLAGS, which are the last two. */
 	uint64_t *const words = (uint64_t *)&regs;
 	bool callee = regs.rip == kernel_va(kernel_callee) + 1;
 	bool handler = regs.rip - vector_va(0) < 256 * 16;
