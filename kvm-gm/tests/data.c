@@ -323,16 +323,6 @@ static void unknown_frame(const struct attack *attack)
 
 /* --- KVM's own writes to guest memory ------------------------------------------------ */
 
-static void set_msr(uint32_t index, uint64_t value)
-{
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entry;
-	} msrs = { { .nmsrs = 1 }, { .index = index, .data = value } };
-
-	expect_equal("KVM_SET_MSRS", ioctl(cpu->fd, KVM_SET_MSRS, &msrs), 1);
-}
-
 static void paravirtual(const struct attack *attack)
 {
 	const uint32_t *msr = attack->with;
@@ -342,7 +332,7 @@ static void paravirtual(const struct attack *attack)
 	/* The guest's copy would do as well without: it shows that KVM did write. */
 	memset(vm.memory + region_gpa(REGION_DATA), 0xff, PAGE);
 	*word_at(region_va(REGION_DATA) + 8) = 0;
-	set_msr(*msr, region_gpa(REGION_DATA) | 1);
+	vcpu_set_msr(cpu, *msr, region_gpa(REGION_DATA) | 1);
 	for (i = 0; i < 3; i++)
 		expect_intact();
 	for (i = 0; i < 64; i++)

@@ -332,16 +332,6 @@ static void device_entries(const struct attack *attack)
 	}
 }
 
-static void set_msr(uint32_t index, uint64_t value)
-{
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entry;
-	} msrs = { { .nmsrs = 1 }, { .index = index, .data = value } };
-
-	expect_equal("KVM_SET_MSRS", ioctl(cpu->fd, KVM_SET_MSRS, &msrs), 1);
-}
-
 static void memory_types(const struct attack *attack)
 {
 	static const uint8_t types[] = { 0, 1, 4, 5, 6 };	/* UC, WC, WT, WP, WB */
@@ -350,8 +340,8 @@ static void memory_types(const struct attack *attack)
 	(void)attack;
 	start();
 	for (i = 0; i < sizeof(types); i++) {
-		set_msr(MSR_PAT, types[i] * 0x0101010101010101ULL);
-		set_msr(MSR_MTRR_TYPE, 0xc00 | types[i]);
+		vcpu_set_msr(cpu, MSR_PAT, types[i] * 0x0101010101010101ULL);
+		vcpu_set_msr(cpu, MSR_MTRR_TYPE, 0xc00 | types[i]);
 		call_text(cpu, text_write_private, SP, i, 0);
 		expect_equal("result", expect_return(cpu), 1);
 		call_text(cpu, text_read_private, SP, 0, 0);

@@ -8,12 +8,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "attack.h"
+#include "walk.h"
 
 #define SP		STACK(0)
 #define NMI_VECTOR	2
 #define IRQ_VECTOR	0x20
 
+extern const char kernel_timed_calls[], kernel_timer[], kernel_timer_count[];
+extern const char text_rounds[];
 extern const char kernel_write_device[], text_read[], text_undefined[], text_vectors[];
 extern const char text_vectors_hlt[], text_vectors_hlt_itself[], text_write_private[];
 
@@ -202,29 +204,67 @@ static void vector_registers_dropped(const struct attack *attack)
 #define SMM_RSP		0xffd8
 #define SMM_CR3		0xff50
 
-static void smi(const struct attack *attack)
+static uint8_t *smram(void)
 {
-	uint8_t *smram;
-	unsigned int i;
+	return vm.memory + SMBASE;
+}
 
-	(void)attack;
-	start();
+static void have_smm(void)
+{
 	machine_set_slot(&vm, 1 << 16, 0, MODULES, vm.memory, 0);
 	machine_set_slot(&vm, 1 << 16 | 1, MODULES, MEMORY - MODULES, vm.memory + MODULES, 0);
-	smram = vm.memory + SMBASE;
-	memcpy(smram + 0x8000, "\xf4\x0f\xaa", 3);	/* hlt; rsm */
-	spin(cpu, SP, false);
+	memcpy(smram() + 0x8000, "\xf4\x0f\xaa", 3);	/* hlt; rsm */
+}
+
+/* An SMI comes; what it interrupts is, as far as SMM sees, at @rip. */
+static void take_smi(uint64_t rip)
+{
 	must(ioctl(cpu->fd, KVM_SMI), "KVM_SMI");
 	expect_equal("exit reason", run_on(cpu), KVM_EXIT_HLT);
 	expect_equal("RIP in SMM", vcpu_regs(cpu).rip, 0x8001);
-	expect_equal("RIP that was saved", *(uint64_t *)(smram + SMM_RIP), gate_va(GATE_RESUME));
-	expect_equal("CR3 that was saved", *(uint64_t *)(smram + SMM_CR3), PML4);
-	expect_equal("RSP that was saved", *(uint64_t *)(smram + SMM_RSP), SP);
+	expect_equal("RIP that was saved", *(uint64_t *)(smram() + SMM_RIP), rip);
+	expect_equal("CR3 that was saved", *(uint64_t *)(smram() + SMM_CR3), PML4);
+}
+
+static void take_smi_inside(void)
+{
+	unsigned int i;
+
+	take_smi(gate_va(GATE_RESUME));
+	expect_equal("RSP that was saved", *(uint64_t *)(smram() + SMM_RSP), SP);
 	for (i = 0; i < 16; i++)		/* RAX at 0xfff8, down to R15 */
 		if (0xfff8 - 8 * i != SMM_RSP)
 			expect_equal("a general register that was saved",
-				     *(uint64_t *)(smram + 0xfff8 - 8 * i), 0);
+				     *(uint64_t *)(smram() + 0xfff8 - 8 * i), 0);
+}
+
+static void smi(const struct attack *attack)
+{
+	(void)attack;
+	start();
+	have_smm();
+	spin(cpu, SP, false);
+	take_smi_inside();
 	stop_spinning(cpu);
+}
+
+static void smi_at_each_instruction(const struct attack *attack)
+{
+	struct walk walk;
+	unsigned int k;
+
+	(void)attack;
+	start();
+	have_smm();
+	for (k = 0; walk_begin_at(&walk, cpu, SP, k); k++) {
+		if (walk_is_inside(&walk))
+			take_smi_inside();
+		else
+			take_smi(walk.rip);
+		walk_end(&walk);
+		expect_activations(0, 0);
+	}
+	expect(k >= WALK_LEAST, "only %u instructions", k);
 }
 
 /* --- a guest that cannot take what it is given ------------------------------------------ */
@@ -331,33 +371,125 @@ static void apic_store(unsigned int reg, uint32_t value)
 	while (vcpu_regs(cpu).rip != kernel_va(kernel_write_device) + 3);
 }
 
-/* Another CPU's INIT: the stay is over, and the vCPU waits for its start-up. */
-static void init(const struct attack *attack)
+/* KVM looks who is there, and the second CPU is past its start-up. */
+static void start_two_with_apics(void)
 {
 	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_lapic_state lapic;
 
-	(void)attack;
-	start_with(&(struct setup) { .vcpus = 2, .interrupt_controller = true });
-	/* Also tells KVM to look who is there. */
+	start_with(&(struct setup) {
+		.vcpus = 2, .interrupt_controller = true, .activations = WALK_LEAST,
+	});
 	must(ioctl(cpu2->fd, KVM_GET_LAPIC, &lapic), "KVM_GET_LAPIC");
 	must(ioctl(cpu2->fd, KVM_SET_LAPIC, &lapic), "KVM_SET_LAPIC");
 	must(ioctl(cpu2->fd, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
-	machine_map(&vm, VA_ABSENT, APIC_BASE, PTE_P | PTE_W);
-	spin(cpu2, SP, false);
-	expect_activations(1, 0);
-	apic_store(APIC_ICR_HIGH, 1 << 24);
-	apic_store(APIC_ICR, ICR_INIT);
+}
+
+/* The stay is over, and the vCPU waits for its start-up. */
+static void expect_init(unsigned int inside)
+{
+	struct kvm_mp_state state;
+
 	run_for_a_while(cpu2);
 	must(ioctl(cpu2->fd, KVM_GET_MP_STATE, &state), "KVM_GET_MP_STATE");
 	expect_equal("state", state.mp_state, KVM_MP_STATE_INIT_RECEIVED);
 	expect_equal("RIP", vcpu_regs(cpu2).rip, 0xfff0);
 	expect_equal("RAX", vcpu_regs(cpu2).rax, 0);
 	expect_equal("CR3", vcpu_sregs(cpu2).cr3, 0);
-	expect_activations(0, 1);
-	/* What follows a case needs a machine where HLT is an exit. */
+	expect_activations(0, inside);
+}
+
+/* What follows a case needs a machine where HLT is an exit. */
+static void end_with_apics(void)
+{
 	machine_destroy(&vm);
 	start();
+}
+
+/* By another CPU. */
+static void init(const struct attack *attack)
+{
+	(void)attack;
+	start_two_with_apics();
+	machine_map(&vm, VA_ABSENT, APIC_BASE, PTE_P | PTE_W);
+	spin(cpu2, SP, false);
+	expect_activations(1, 0);
+	apic_store(APIC_ICR_HIGH, 1 << 24);
+	apic_store(APIC_ICR, ICR_INIT);
+	expect_init(1);
+	end_with_apics();
+}
+
+/* Up to the call out, where the kernel would halt. */
+static void init_at_each_instruction(const struct attack *attack)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_sregs good;
+	struct walk walk;
+	unsigned int k, inside = 0;
+
+	(void)attack;
+	start_two_with_apics();
+	good = vcpu_sregs(cpu2);
+	for (k = 0;; k++) {
+		struct kvm_vcpu_events events;
+
+		walk_begin_at(&walk, cpu2, SP, k);
+		if (walk.rip == victim.arg.trampoline)
+			break;
+		must(ioctl(cpu2->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+		events.flags |= KVM_VCPUEVENT_VALID_SMM;
+		events.smi.latched_init = 1;
+		must(ioctl(cpu2->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+		inside += walk_is_inside(&walk);
+		expect_init(inside);
+		vcpu_set_sregs(cpu2, &good);
+		must(ioctl(cpu2->fd, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
+	}
+	expect(inside >= 8, "only %u of %u instructions were inside", inside, k);
+	end_with_apics();
+}
+
+#define X2APIC_ENABLED		0xc00
+#define X2APIC_SPURIOUS		0x80f
+#define X2APIC_LVT_TIMER	0x832
+#define X2APIC_DIVIDE		0x83e
+#define TIMED_CALLS		5000
+#define ROUNDS			20000	/* of the module's, for each call */
+
+/* At all distances from the gate, by the APIC's timer, as Linux takes its ticks. */
+static void timer_in_calls(const struct attack *attack)
+{
+	const uint64_t *count;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint64_t taken;
+
+	(void)attack;
+	start_two_with_apics();
+	machine_set_handler(&vm, IRQ_VECTOR, kernel_va(kernel_timer));
+	sregs = vcpu_sregs(cpu);
+	sregs.apic_base |= X2APIC_ENABLED;
+	vcpu_set_sregs(cpu, &sregs);
+	vcpu_set_msr(cpu, X2APIC_SPURIOUS, 0x1ff);
+	vcpu_set_msr(cpu, X2APIC_DIVIDE, 0x3);		/* by 16 */
+	vcpu_set_msr(cpu, X2APIC_LVT_TIMER, IRQ_VECTOR);
+	regs = kernel_regs(kernel_va(kernel_timed_calls), SP);
+	regs.rflags |= 0x200;		/* IF */
+	regs.r12 = gate_va(GATE_JUMP);
+	regs.r13 = TIMED_CALLS;
+	regs.r14 = text_va(text_rounds);
+	regs.r15 = ROUNDS;
+	vcpu_set_regs(cpu, &regs);
+	expect_equal("exit reason", run_on(cpu), KVM_EXIT_IO);
+	expect_equal("calls that were not made", vcpu_regs(cpu).r13, 0);
+	count = machine_at(&vm, kernel_va(kernel_timer_count));
+	taken = query(1).crossings[KVM_GM_EVENT_EXIT];
+	expect(taken > TIMED_CALLS / 100, "of %u interrupts %lu came inside", TIMED_CALLS, taken);
+	expect(*count >= taken, "the handler counted %lu of %lu", *count, taken);
+	expect_equal("resumes", query(1).crossings[KVM_GM_RESUME], taken);
+	expect_activations(0, 0);
+	end_with_apics();
 }
 
 #define EVENT(label, text, ...) \
@@ -378,9 +510,15 @@ const struct attack event_attacks[] = {
 	{ "nmi-in-shadow", 2, "an NMI held back until the gate has been used: at the resume gate",
 	  nmi_in_shadow, NULL },
 	{ "smi", 2, "an SMI inside: SMM finds the resume gate, and registers scrubbed", smi, NULL },
+	{ "every-instruction-smi", 2, "an SMI at every instruction of a call: SMM finds the same",
+	  smi_at_each_instruction, NULL },
 	{ "exception-injected", 2, "an exception from userspace inside: at the resume gate",
 	  exception_from_userspace, NULL },
 	{ "init", 2, "an INIT inside: the stay is over", init, NULL },
+	{ "every-instruction-init", 2, "an INIT at every instruction up to a call out: it is over",
+	  init_at_each_instruction, NULL },
+	{ "timer", 2, "the APIC's timer in 5,000 calls, at each distance: each resumed",
+	  timer_in_calls, NULL },
 	{ "vectors", 2, "SIMD registers over calls out and events, on two vCPUs: the module's own",
 	  vector_registers, NULL },
 	{ "vectors-dropped", 2, "a violation with the module's SIMD registers loaded: scrubbed",

@@ -496,11 +496,10 @@ static uint64_t base(unsigned int nr)
 
 static void set_base(unsigned int nr, uint64_t value)
 {
-	struct msr msr = { { .nmsrs = 1 }, { .index = MSR_KERNEL_GS_BASE, .data = value } };
 	struct kvm_sregs sregs = vcpu_sregs(cpu);
 
 	if (nr == KERNEL_GS_BASE) {
-		expect_equal("KVM_SET_MSRS", ioctl(cpu->fd, KVM_SET_MSRS, &msr), 1);
+		vcpu_set_msr(cpu, MSR_KERNEL_GS_BASE, value);
 		return;
 	}
 	*(nr == FS_BASE ? &sregs.fs.base : &sregs.gs.base) = value;

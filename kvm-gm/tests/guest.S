@@ -126,6 +126,39 @@ kernel_calls_through:			/* the gate at R12 with R13, R14, R15; RBX times */
 	jnz kernel_calls_through
 1:	hlt
 
+	.globl kernel_timed_calls
+kernel_timed_calls:			/* the gate at R12 with R14, R15; the timer before, from R13 to 1 */
+	mov $0x838,%ecx			/* the x2APIC's initial count */
+	mov %r13d,%eax
+	xor %edx,%edx
+	wrmsr
+	mov %r14,%rdi
+	mov %r15,%rsi
+	call *%r12
+	cmp $42,%rax
+	jne 1f
+	dec %r13
+	jnz kernel_timed_calls
+1:	out %al,$0x80			/* HLT is no exit where the timer is */
+
+	.globl kernel_timer
+kernel_timer:				/* its interrupt's handler */
+	push %rax
+	push %rcx
+	push %rdx
+	mov $0x80b,%ecx			/* the x2APIC's EOI */
+	xor %eax,%eax
+	xor %edx,%edx
+	wrmsr
+	incq kernel_timer_count(%rip)
+	pop %rdx
+	pop %rcx
+	pop %rax
+	iretq
+	.globl kernel_timer_count
+kernel_timer_count:
+	.quad 0
+
 	.globl kernel_callback
 kernel_callback:			/* what a module calls: the gate at RDX */
 	mov $41,%edi
@@ -559,6 +592,19 @@ text_journey_load:
 	add %rcx,%rax
 	pop %rsi
 	ret				/* the callee's result, plus that word */
+
+	.globl text_rounds
+text_rounds:				/* 42 after RSI rounds, if none is lost */
+	push %rsi
+	mov %rsi,%rcx
+	xor %eax,%eax
+1:	inc %rax
+	dec %rcx
+	jnz 1b
+	pop %rcx
+	sub %rcx,%rax
+	add $42,%rax
+	ret
 
 /* Exceptions. */
 	.globl text_divide

@@ -117,10 +117,19 @@ bool vector_has_error_code(unsigned int vector)
 	return vector < 32 && (1U << vector & 0x60227d00);
 }
 
+void machine_set_handler(struct machine *m, unsigned int vector, uint64_t va)
+{
+	uint64_t *gate = (uint64_t *)table_at(m, IDT) + 2 * vector, ist = vector == DOUBLE_FAULT;
+
+	gate[0] = (va & 0xffff) | KERNEL_CS << 16 | ist << 32 | 0x8eULL << 40 |
+		  (va >> 16 & 0xffff) << 48;
+	gate[1] = va >> 32;
+}
+
 static void make_descriptors(struct machine *m)
 {
 	const uint64_t tss = VA_KERNEL + TSS, stack = VA_KERNEL + FAULT_STACK;
-	uint64_t *gdt = table_at(m, GDT), *idt = table_at(m, IDT);
+	uint64_t *gdt = table_at(m, GDT);
 	unsigned int i;
 
 	gdt[KERNEL_CS / 8] = 0x00af9b000000ffff;
@@ -136,12 +145,9 @@ static void make_descriptors(struct machine *m)
 	memcpy(m->memory + TSS + 36, &stack, sizeof(stack));		/* IST1 */
 
 	for (i = 0; i < NR_VECTORS; i++) {
-		uint64_t va = vector_va(i), ist = i == DOUBLE_FAULT;
 		uint8_t *code = m->memory + VECTORS + i * VECTOR_SIZE;
 
-		idt[2 * i] = (va & 0xffff) | KERNEL_CS << 16 | ist << 32 | 0x8eULL << 40 |
-			     (va >> 16 & 0xffff) << 48;
-		idt[2 * i + 1] = va >> 32;
+		machine_set_handler(m, i, vector_va(i));
 		if (vector_has_error_code(i))
 			memcpy(code, "\xf4\x48\x83\xc4\x08\x48\xcf", 7);	/* add $8,%rsp */
 		else
@@ -336,6 +342,17 @@ struct kvm_sregs vcpu_sregs(struct vcpu *vcpu)
 void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	must(ioctl(vcpu->fd, KVM_SET_SREGS, sregs), "KVM_SET_SREGS");
+}
+
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index, .data = value } };
+
+	/* It returns how many it has set. */
+	must(ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) == 1 ? 0 : -1, "KVM_SET_MSRS");
 }
 
 void module_init(struct module *module, unsigned int window, unsigned int activations,

@@ -85,6 +85,8 @@ void machine_destroy(struct machine *m);
 /* The address of a vector's HLT, and where the vCPU stands after it. */
 uint64_t vector_va(unsigned int vector);
 bool vector_has_error_code(unsigned int vector);
+/* Another handler for it, one that does not halt. */
+void machine_set_handler(struct machine *m, unsigned int vector, uint64_t va);
 
 /* The entry that maps the page at @va at @level (1: 4 KiB); made, if need be. */
 uint64_t *machine_entry(struct machine *m, uint64_t va, int level);
@@ -99,6 +101,7 @@ struct kvm_regs vcpu_regs(struct vcpu *vcpu);
 void vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
 struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);
 void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
 /* An ioctl that must work. */
 int must(int result, const char *what);
