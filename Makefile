@@ -48,7 +48,9 @@ help:
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
 	@echo 'fuzz-kvm         fuzz KVM'"'"'s ioctls and gates on that kernel: FUZZ_RUNS (10^6) or FUZZ_SECONDS of each'
 	@echo 'check-faults     there: each allocation fails in turn, signals come in every call'
-	@echo 'soak-machines    10^4 machines created, sealed and destroyed: what is left of them'
+	@echo 'soak             for long, and what is left of it afterwards:'
+	@echo '  soak-guests    16 threads and 10^6 crossings while modules come and go; QEMU killed at any moment'
+	@echo '  soak-machines  10^4 machines created, sealed and destroyed'
 	@echo 'coverage-kvm     what fuzz-kvm and check-faults, two minutes each, reach of KVM'"'"'s files for guarded modules'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
@@ -142,6 +144,7 @@ images: gmcc guest
 	$(call guard,gm_lends,$(B)/guest/attack/gm_lends.ko,--absorb $(B)/guest/absorb/gm_net.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
 	$(call guard,gm_pages,$(B)/guest/attack/gm_pages.ko)
+	$(call guard,gm_soak,$(B)/guest/attack/gm_soak.ko)
 	$(call guard,e1000e,$(call stock,e1000e),--privilege mmio=8086:10d3 $(absorbed))
 	$(call guard,igb,$(call stock,igb),--privilege mmio=8086:10c9 $(absorbed))
 	$(call guard,e1000,$(call stock,e1000),--privilege mmio=8086:100e --privilege pio=0-0xffff \
@@ -252,8 +255,13 @@ fuzz-kvm: kvm-gm-debug qemu raw-attacks
 check-faults: kvm-gm-debug qemu raw-attacks
 	$(RIG) hammer --l1-kernel=debug faults signals
 
+soak-guests: kvm-gm qemu guest images raw-attacks
+	$(RIG) soak
+
 soak-machines: kvm-gm qemu raw-attacks
 	$(RIG) hammer cycles
+
+soak: soak-guests soak-machines
 
 coverage-kvm: kvm-gm-coverage qemu raw-attacks
 	$(RIG) hammer --l1-kernel=debug --coverage --seconds 120 fuzz-ioctls fuzz-gates faults signals
@@ -267,7 +275,7 @@ run-check-selftests: kvm-gm kvm-stock qemu selftests
 run-check-style: configured
 	rig/check-style
 
-.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak-machines coverage-kvm
+.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak soak-guests soak-machines coverage-kvm
 .PHONY: check-debug check-selftests check-style debug-kernel kvm-gm-debug kvm-stock-debug \
 	selftests run-check-debug run-check-selftests run-check-style
 

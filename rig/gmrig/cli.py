@@ -96,6 +96,15 @@ def parser():
     l1_kernel(hammer)
     vendor(hammer)
 
+    soak = commands.add_parser("soak", help="Linux guests for long: threads in a guarded "
+                               "module while others come and go; QEMU killed at any moment")
+    soak.add_argument("parts", nargs="*", metavar="PART", help="threads or kills, both when "
+                      "none is given")
+    soak.add_argument("--crossings", type=int, default=1000000, help="by the threads [1000000]")
+    soak.add_argument("--kills", type=int, default=50, help="of QEMU [50]")
+    soak.add_argument("--seed", type=int, help="of the moments of the kills [drawn]")
+    vendor(soak)
+
     mutants = commands.add_parser("mutants", help="remove each security check of "
                                   "KVM and of QEMU's side in turn; a test must notice")
     mutants.add_argument("names", nargs="*", metavar="NAME",
@@ -193,6 +202,9 @@ def main():
         if options.command == "hammer":
             from . import hammer
             return hammer.main(config, options)
+        if options.command == "soak":
+            from . import soak
+            return soak.main(config, options)
         if options.command == "mutants":
             from . import mutants
             return mutants.main(config, options)

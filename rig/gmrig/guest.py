@@ -43,7 +43,7 @@ class Boot:
 
     def __init__(self, name, device=True, cpus=2, memory=384, policy="inject",
                  kexec=False, loads=False, tools=False, slot=False, launcher=False,
-                 modprobed=MODPROBED, cards=(), programs=(), sleeps=False):
+                 modprobed=MODPROBED, cards=(), programs=(), sleeps=False, append=""):
         self.name = name
         self.device = device
         self.cpus = cpus
@@ -56,6 +56,7 @@ class Boot:
         self.launcher = launcher	# is started by gm-run
         self.modprobed = modprobed	# and these modules for kmod
         self.programs = programs	# of ours, static, in its /bin
+        self.append = append		# to the kernel's command line
         self.sleeps = sleeps		# without exits, by QEMU's own option
         self.cards = tuple(nics.CARDS[name] for name in cards)	# passed through
 
@@ -150,7 +151,7 @@ class Guest:
 
     def _command(self):
         boot, config = self.boot, self.config
-        append = (f"{COMMAND_LINE} {self.outer.GUEST_APPEND}"
+        append = (f"{COMMAND_LINE} {self.outer.GUEST_APPEND}{boot.append} "
                   f"{nics.GUEST_APPEND if boot.cards else ''}rcupdate.rcu_cpu_stall_timeout="
                   f"{round(RCU_STALL * Patience.factor)}")
         if boot.launcher:
@@ -222,8 +223,8 @@ class Guest:
         if self.boot.device:
             self.outer.bring(self.keyring)
 
-    def start(self, timeout=120):
-        began = time.monotonic()
+    def launch(self):
+        """Start QEMU, and wait for nothing."""
         for channel in (self.console, self.shell.channel, self.hmp.channel,
                         self.qmp.channel):
             channel.clear()
@@ -238,6 +239,10 @@ class Guest:
             f"{{ {shlex.join(command)} & echo $! >{self.pid_path}; wait $!; "
             f"echo $? >{self.exit_path}; }} >{self.log_path} 2>&1 &")
         self.running = True
+
+    def start(self, timeout=120):
+        began = time.monotonic()
+        self.launch()
         try:
             self.qmp.ready(timeout)
             self.hmp.ready(timeout)
@@ -301,8 +306,8 @@ class Guest:
     def alive(self):
         return self.running and self.outer.alive() and self.exit_status() is None
 
-    def stop(self):
+    def stop(self, signal="KILL"):
         if self.alive():
-            self.outer.shell.run(f"kill -9 $(cat {self.pid_path}); "
+            self.outer.shell.run(f"kill -{signal} $(cat {self.pid_path}); "
                                  f"while ! [ -s {self.exit_path} ]; do sleep 0.1; done", 30)
         self.running = False

@@ -131,7 +131,7 @@ def build(mutant=None):
 def attempt(session, case):
     """What the runner printed of one case, and whether it failed."""
     output = io.StringIO()
-    runner = Runner(session, output)
+    runner = Runner(session, output, hardy=True)
     runner.run(case)
     return output.getvalue(), bool(runner.failed)
 
@@ -198,16 +198,28 @@ class KvmVerdicts(Verdicts):
     def baseline(self, mutants):
         build()
         super().baseline(mutants)
-        self.session.drop_outer()
 
     def unmutated(self, name):
         return attempt(self.session, self.cases[name])
 
     def mutated(self, mutant):
         build(mutant)
+        self.reload()
         output, failed = attempt(self.session, self.cases[mutant.test])
-        self.session.drop_outer()
         return reason(output), failed
+
+    def reload(self):
+        """The mutant that was built takes the place of the last one, in the L1 that is there if
+        it has nothing of that any more."""
+        outer = self.session.current_outer
+        if outer is None:
+            return
+        try:
+            self.session.drop_guest()
+            outer.keep_machine(False)
+            outer.load_kvm(self.session.kvm)
+        except RigError:
+            self.session.drop_outer()
 
     def judge_all(self, mutants):
         try:

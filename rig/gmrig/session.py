@@ -24,6 +24,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("launched", launcher=True),
     Boot("plain", device=False),
     Boot("loads", memory=512, loads=True),
+    Boot("soak", cpus=4, memory=512, append="preempt=full"),
     Boot("nic", cards=("e1000e", "igb", "e1000")),
 )}
 
@@ -83,10 +84,21 @@ class Session:
             if current.alive() and current.boot.name == boot_name and not fresh:
                 return current
             self.drop_guest()
-        guest = self._new(Guest(outer, BOOTS[boot_name]))
-        self.current_guest = guest
+        guest = self._next(outer, boot_name)
         guest.start()
         return guest
+
+    def launch(self, boot_name):
+        """A new L2 that is starting."""
+        outer = self.outer(boot_name)
+        self.drop_guest()
+        guest = self._next(outer, boot_name)
+        guest.launch()
+        return guest
+
+    def _next(self, outer, boot_name):
+        self.current_guest = self._new(Guest(outer, BOOTS[boot_name]))
+        return self.current_guest
 
     def _new(self, guest):
         if guest.boot.device:

@@ -7,10 +7,12 @@ import time
 
 from ..attacks import Attacker
 from ..case import case, expect, expect_equal
+from ..charge import Charge
 from ..guest import COMMAND_LINE
 from ..life import CROSSINGS, MODULE, Life
 
 PAIRS = (("in-call", "out-return"), ("out-call", "in-return"), ("event-exit", "resume"))
+PAGE = 4096
 PKTGEN = "/proc/net/pktgen"
 PACKETS = 10000			# through each device
 CHURN = 12			# rounds of each of the two shells
@@ -248,34 +250,21 @@ def stress_kexec(bench):
 
 @case
 def stress_kill(bench):
-    guest = bench.guest
-    group = "/sys/fs/cgroup/l2"
-    bench.l1("grep -q ' /sys/fs/cgroup ' /proc/mounts || "
-             "mount -t cgroup2 cgroup2 /sys/fs/cgroup; "
-             f"echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir -p {group}; "
-             f"cat {guest.pid_path} >{group}/cgroup.procs")
-
-    def charged():
-        return int(bench.l1(f"awk '$1 == \"kernel\" {{ print $2 }}' {group}/memory.stat"))
-
-    before = charged()
+    charge = Charge(bench.guest)
+    before = charge.bytes()
     life = sealed(bench)
     traffic = Traffic(life, ("dummy0", "dummy1"))
     traffic.start(0)
     traffic.flows()
-    pages = life.module()["pages"]
-    busy = charged()
-    expect(busy - before >= pages * 4096,
-           f"sealing {pages} pages charged only {busy - before} bytes to QEMU")
+    sealed_bytes = life.module()["pages"] * PAGE
+    busy = charge.bytes()
+    expect(busy - before >= sealed_bytes,
+           f"sealing {sealed_bytes} bytes charged only {busy - before} to QEMU")
     bench.session.drop_guest()
 
-    # The last reference to the VM may go a moment later.
-    deadline = time.monotonic() + 10
-    while charged() >= pages * 4096 and time.monotonic() < deadline:
-        time.sleep(0.5)
-    left = charged()
-    expect(left < pages * 4096, f"{left} bytes of kernel memory outlive QEMU")
+    left = charge.falls_below(sealed_bytes)
+    expect(left < sealed_bytes, f"{left} bytes of kernel memory outlive QEMU")
     bench.note(f"kernel memory charged to QEMU: {busy // 1024} KiB busy, "
                f"{left // 1024} KiB after SIGKILL")
-    bench.l1(f"rmdir {group}")
+    charge.remove()
     bench.outer.load_kvm(bench.session.kvm)
