@@ -132,6 +132,8 @@ void load_kernel(void)
 	put_hypercall(vm.memory + KERNEL + (kernel_hypercall - kernel));
 }
 
+static bool waits_in_kvm;	/* a vCPU that halts */
+
 void start_with(const struct setup *setup)
 {
 	unsigned int i;
@@ -145,6 +147,7 @@ void start_with(const struct setup *setup)
 
 		must(ioctl(vm.vm, KVM_ENABLE_CAP, &cap), "KVM_CAP_X86_DISABLE_EXITS");
 	}
+	waits_in_kvm = setup->interrupt_controller;
 	if (setup->interrupt_controller)
 		must(ioctl(vm.vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	for (i = 0; i < (setup->vcpus ?: 1); i++)
@@ -703,14 +706,31 @@ void stop_spinning(struct vcpu *vcpu)
 	expect_return(vcpu);
 }
 
+/* Where KVM has the interrupt controller, HLT is no exit: it waits in KVM_RUN. */
+static bool has_halted(struct vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+
+	must(ioctl(vcpu->fd, KVM_GET_MP_STATE, &state), "KVM_GET_MP_STATE");
+	if (state.mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	state.mp_state = KVM_MP_STATE_RUNNABLE;
+	must(ioctl(vcpu->fd, KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
+	return true;
+}
+
 int run_on(struct vcpu *vcpu)
 {
 	int reason;
 
+	if (waits_in_kvm)
+		tick(2000);
 	do
 		reason = vcpu_run(vcpu);
-	while (reason == -1);
-	return reason;
+	while (reason == -1 && !(waits_in_kvm && has_halted(vcpu)));
+	if (waits_in_kvm)
+		tick(0);
+	return reason == -1 ? KVM_EXIT_HLT : reason;
 }
 
 int change(unsigned long request, uint32_t kind, uint32_t flags, uint32_t first, uint32_t last)

@@ -29,7 +29,7 @@ extern const struct attack entry_attacks[], seal_attacks[], exit_attacks[], even
 	return_attacks[], code_attacks[], data_attacks[], translation_attacks[],
 	closed_attacks[], race_attacks[], privilege_attacks[], ept_attacks[], cloak_attacks[],
 	device_attacks[], idle_attacks[], step_attacks[], gate_attacks[],
-	many_attacks[];
+	many_attacks[], paravirt_attacks[];
 
 extern struct machine vm;
 extern struct module victim, other;
@@ -48,7 +48,7 @@ struct setup {
 	bool init;			/* nothing is entered before GATE_INIT */
 	bool unsealed;			/* the victim is prepared, not sealed */
 	bool other;			/* a second module, sealed */
-	bool interrupt_controller;	/* KVM's own: then HLT is no exit */
+	bool interrupt_controller;	/* KVM's own: run_on() sees HLT none the less */
 	bool halts;			/* HLT is no exit outside */
 	bool window;			/* text_out_window() shares 32 bytes */
 	bool hostinfo;			/* region_va(REGION_DATA) is a HOSTINFO region */
@@ -221,7 +221,7 @@ void spin(struct vcpu *vcpu, uint64_t sp, bool interrupts);
 /* It is told to stop, and returns. */
 void stop_spinning(struct vcpu *vcpu);
 
-/* Run until an exit, whatever signals come. */
+/* Run until an exit, whatever signals come, or until it halts. */
 int run_on(struct vcpu *vcpu);
 
 /* --- what is granted ----------------------------------------------------------- */

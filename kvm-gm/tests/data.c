@@ -321,26 +321,6 @@ static void unknown_frame(const struct attack *attack)
 			 .module = &victim, .inside = SP);
 }
 
-/* --- KVM's own writes to guest memory ------------------------------------------------ */
-
-static void paravirtual(const struct attack *attack)
-{
-	const uint32_t *msr = attack->with;
-	unsigned int i;
-
-	start();
-	/* The guest's copy would do as well without: it shows that KVM did write. */
-	memset(vm.memory + region_gpa(REGION_DATA), 0xff, PAGE);
-	*word_at(region_va(REGION_DATA) + 8) = 0;
-	vcpu_set_msr(cpu, *msr, region_gpa(REGION_DATA) | 1);
-	for (i = 0; i < 3; i++)
-		expect_intact();
-	for (i = 0; i < 64; i++)
-		if (vm.memory[region_gpa(REGION_DATA) + i] != (i - 8 < 8 ? 0 : 0xff))
-			return;
-	fail("KVM wrote nothing to the guest's copy: the attack was none");
-}
-
 const struct attack data_attacks[] = {
 	{ "write-constants", 5, "a write to constants: write",
 	  refused_write, &(const unsigned int){ REGION_RODATA } },
@@ -388,11 +368,5 @@ const struct attack data_attacks[] = {
 	  window_written_meanwhile, NULL },
 	{ "unknown-frame", 5, "a call out from a frame that the image does not know: frame",
 	  unknown_frame, NULL },
-	{ "steal-time", 5, "KVM's steal time aimed at private data: the guest's copy changes",
-	  paravirtual, &(const uint32_t){ MSR_KVM_STEAL_TIME } },
-	{ "kvm-clock", 5, "KVM's clock aimed at private data: the guest's copy changes",
-	  paravirtual, &(const uint32_t){ MSR_KVM_SYSTEM_TIME_NEW } },
-	{ "kvm-wall-clock", 5, "KVM's wall clock aimed at private data: the guest's copy changes",
-	  paravirtual, &(const uint32_t){ MSR_KVM_WALL_CLOCK_NEW } },
 	{}
 };

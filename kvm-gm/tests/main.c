@@ -22,6 +22,7 @@
 static const struct attack *const tables[] = {
 	entry_attacks, seal_attacks, exit_attacks, event_attacks, return_attacks, code_attacks,
 	data_attacks,
+	paravirt_attacks,
 	translation_attacks, closed_attacks, race_attacks, privilege_attacks,
 	ept_attacks, cloak_attacks, device_attacks, idle_attacks,
 	step_attacks, gate_attacks, many_attacks,
