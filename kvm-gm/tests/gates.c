@@ -580,6 +580,13 @@ static struct kvm_debugregs debug_registers(void)
 
 #define DR6_NOTHING	0xffff0ff0
 #define DR7_FIXED	0x400ULL
+#define DR7_GD		0x2000ULL
+
+static void no_debug(void)
+{
+	must(ioctl(cpu->fd, KVM_SET_DEBUGREGS, &(struct kvm_debugregs) {
+		.dr6 = DR6_NOTHING, .dr7 = DR7_FIXED }), "KVM_SET_DEBUGREGS");
+}
 
 /* @nr: which of the four; @value: where; @more: DR7. */
 static void make_breakpoint(const struct change *change)
@@ -641,9 +648,28 @@ static void breakpoints_before_each_gate(void)
 		write_debug(none, DR7_FIXED);
 		kernel_at(cpu, gate_va(GATE_IN_RETURN), SP);
 		expect_return(cpu);
-		must(ioctl(cpu->fd, KVM_SET_DEBUGREGS, &(struct kvm_debugregs) {
-			.dr6 = DR6_NOTHING, .dr7 = DR7_FIXED }), "KVM_SET_DEBUGREGS");
+		no_debug();
 	}
+}
+
+/* With general detect a MOV to a debug register is #DB: the host takes it back. */
+static void make_general_detect(const struct change *change)
+{
+	static const uint64_t none[4];
+
+	no_debug();
+	write_debug(none, change->more);
+}
+
+static void general_detect_before_each_gate(void)
+{
+	unsigned int j;
+
+	for (j = 0; j < NR_WAYS_IN; j++)
+		journey(ways_in[j], &(const struct change) {
+			make_general_detect, check_breakpoint, .more = DR7_FIXED | DR7_GD,
+		});
+	no_debug();
 }
 
 static void hostile_debug(const struct attack *attack)
@@ -651,6 +677,7 @@ static void hostile_debug(const struct attack *attack)
 	(void)attack;
 	start();
 	breakpoints_before_each_gate();
+	general_detect_before_each_gate();
 }
 
 #define AT_EACH_KIND(label, text, function) \
@@ -685,7 +712,7 @@ const struct attack gate_attacks[] = {
 	     GS_BASE),
 	BASE("every-kernel-gs", "kernel GS bases before each way in: the guest's, no more",
 	     KERNEL_GS_BASE),
-	{ "every-debug", 1, "DR0 to DR3 on all that a call does, before each way in: undisturbed",
+	{ "every-debug", 1, "DR0 to DR3 on all that a call does, DR7.GD, before each way in: undisturbed",
 	  hostile_debug, NULL },
 	{}
 };
