@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From inside: what a victim that is up to no good itself tries, or is lent to. */
+#include "gm_attack.h"
+
+#include <linux/slab.h>
+#include <asm/asm.h>
+#include <asm/nospec-branch.h>
+
+#include "gm_stray.h"
+
+/* What the stray module's callee finds in its registers; it leaves them changed. */
+unsigned long gm_attack_peeked;
+void gm_attack_peek(void);
+asm(".pushsection .text\n"
+    ".globl gm_attack_peek\n"
+    ".type gm_attack_peek, @function\n"
+    "gm_attack_peek:\n"
+    ASM_ENDBR
+    "	or %rbx, gm_attack_peeked(%rip)\n"
+    "	or %rbp, gm_attack_peeked(%rip)\n"
+    "	or %r12, gm_attack_peeked(%rip)\n"
+    "	mov $-1, %rbx\n"
+    ASM_RET
+    ".size gm_attack_peek, . - gm_attack_peek\n"
+    ".popsection\n");
+
+/* Have gm_stray, the victim, do what follows "stray-". Address: its gate. */
+static int attack_stray(const char *name)
+{
+	unsigned long gate = find_target("gm_gate_stray_run", 0);
+	const char *what = name + strlen("stray-");
+	struct pt_regs *regs = &recovery.regs;
+	int ret;
+
+	if (!gate)
+		return -ENOENT;
+	gm_attack_peeked = 0;
+	pr_info("%s: address 0x%lx\n", name, gate);
+	ret = call_to(gate, what, gm_attack_peek, 0);
+	if (!strcmp(what, "keep")) {
+		if (gm_attack_peeked || recovery.left || ret) {
+			pr_err("%s: survived, saw 0x%lx, was left 0x%lx, result %d\n",
+			       name, gm_attack_peeked, recovery.left, ret);
+			return -ENOTRECOVERABLE;
+		}
+		pr_info("%s: stopped, neither saw nor changed registers\n", name);
+		return 0;
+	}
+	if (!recovery.stopped) {
+		pr_err("%s: survived, result %d\n", name, ret);
+		return -ENOTRECOVERABLE;
+	}
+	if (regs->ax | regs->bx | regs->bp | regs->r12 | regs->r13 | regs->r14 | regs->r15) {
+		pr_err("%s: survived, its registers can be seen\n", name);
+		return -ENOTRECOVERABLE;
+	}
+	pr_info("%s: stopped by exception %d\n", name, recovery.trap);
+	return 0;
+}
+
+/*
+ * A function that the victim has absorbed writes where the attacker says (I5): to its
+ * private data. Address: that.
+ */
+static int attack_lend(const char *name)
+{
+	unsigned long target = find_target("lends_secret", 0);
+	unsigned long gate = find_target("gm_gate___wrap_memcpy", 0);
+	u64 before, *source;
+
+	if (!target || !gate)
+		return -ENOENT;
+	source = kmalloc(sizeof(*source), GFP_KERNEL);
+	if (!source)
+		return -ENOMEM;
+	before = READ_ONCE(*(u64 *)target);
+	*source = ~before;
+	pr_info("%s: address 0x%lx\n", name, target);
+	recovery.leaf = true;
+	call_to(gate, (void *)target, source, sizeof(*source));
+	recovery.leaf = false;
+	kfree(source);
+	if (READ_ONCE(*(u64 *)target) != before) {
+		pr_err("%s: survived, the data is changed\n", name);
+		return -ENOTRECOVERABLE;
+	}
+	if (!recovery.stopped) {
+		pr_err("%s: survived, but the data is as it was\n", name);
+		return -ENOTRECOVERABLE;
+	}
+	pr_info("%s: stopped by exception %d, the data is as it was\n", name, recovery.trap);
+	return 0;
+}
+
+const struct attack inside_attacks[] = {
+	{ "stray-escape",	attack_stray },
+	{ "stray-early",	attack_stray },
+	{ "stray-frame",	attack_stray },
+	{ "stray-constant",	attack_stray },
+	{ "stray-cpuid",	attack_stray },
+	{ "stray-mmio",		attack_stray },
+	{ "stray-fault",	attack_stray },
+	{ "stray-keep",		attack_stray },
+	{ "lend",		attack_lend },
+	{}
+};
