@@ -51,7 +51,7 @@ help:
 	@echo 'soak             for long, and what is left of it afterwards:'
 	@echo '  soak-guests    16 threads and 10^6 crossings while modules come and go; QEMU killed at any moment'
 	@echo '  soak-machines  10^4 machines created, sealed and destroyed'
-	@echo 'coverage-kvm     what fuzz-kvm and check-faults, two minutes each, reach of KVM'"'"'s files for guarded modules'
+	@echo 'coverage-kvm     what the raw attacks, a guest, fuzz-kvm and check-faults, two minutes each, reach of KVM'"'"'s files'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
@@ -263,7 +263,7 @@ soak-machines: kvm-gm qemu raw-attacks
 
 soak: soak-guests soak-machines
 
-coverage-kvm: kvm-gm-coverage qemu raw-attacks
+coverage-kvm: kvm-gm-coverage qemu guest images raw-attacks
 	$(RIG) hammer --l1-kernel=debug --coverage --seconds 120 fuzz-ioctls fuzz-gates faults signals
 
 selftests: configured

@@ -68,8 +68,10 @@ bool go_on(struct hammer *hammer)
 		began = told = t;
 	if (t - told >= TELL_EVERY) {
 		told = t;
-		printf("# %llu of %llu runs, %.0f s\n", (unsigned long long)hammer->done,
-		       (unsigned long long)hammer->runs, t - began);
+		printf("# %llu runs", (unsigned long long)hammer->done);
+		if (hammer->runs != TO_THE_END)
+			printf(" of %llu", (unsigned long long)hammer->runs);
+		printf(", %.0f s\n", t - began);
 		fflush(stdout);
 	}
 	return hammer->done < hammer->runs &&
@@ -210,7 +212,8 @@ int main(int argc, char **argv)
 	ways[way].run(&hammer);
 	for (i = 0; i < MAX_TALLIES && tallies[i].what; i++)
 		printf("# %-40s %12llu\n", tallies[i].what, (unsigned long long)tallies[i].times);
-	printf("%s: %llu runs, %.0f s, nothing found\n", ways[way].name,
-	       (unsigned long long)hammer.done, now() - began);
+	printf("%s: %llu runs, %.0f s, nothing found%s\n", ways[way].name,
+	       (unsigned long long)hammer.done, now() - began,
+	       hammer.done < hammer.runs ? " before the time was over" : "");
 	return STATUS_PASSED;
 }

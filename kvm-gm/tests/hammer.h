@@ -29,8 +29,10 @@ static inline bool rarely(struct random *random, uint64_t n)
 
 #define pick(random, array)	((array)[below(random, sizeof(array) / sizeof((array)[0]))])
 
+#define TO_THE_END	(~0ULL)
+
 struct hammer {
-	uint64_t runs;			/* at least so many */
+	uint64_t runs;			/* at least so many; TO_THE_END: until there are no more */
 	double seconds;			/* unless so much time is over, 0: no limit */
 	uint64_t seed;
 	struct random random;
