@@ -15,7 +15,8 @@
  * Keeps I3: KVM finds a return address by the call below it, so each call must
  * have one frame size. A call under a gap becomes as many calls as there are
  * gaps, chosen by the alignment of the frame. What cannot be followed is left
- * unknown, and frames.c refuses its calls.
+ * unknown, and frames.c refuses its calls. Keeps I1: that a function of the
+ * kernel's does not return is the guest's to say, so a trap is put behind its calls.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -123,8 +124,9 @@ static void flow_to(struct sec *s, struct insn *n, const struct spot *sp, const 
 bool insn_falls_through(const struct sec *s, const struct insn *n)
 {
 	static const char *const noreturn[] = {
-		"__stack_chk_fail", "__fortify_panic", "fortify_panic", "panic", "do_exit", "__module_put_and_kthread_exit",
-		"kthread_complete_and_exit", "kthread_exit", "make_task_dead",
+		"__stack_chk_fail", "__fortify_panic", "fortify_panic", "panic", "nmi_panic", "do_exit",
+		"__module_put_and_kthread_exit", "kthread_complete_and_exit", "kthread_exit", "make_task_dead",
+		"BUG_func", "__ubsan_handle_builtin_unreachable",
 	};
 	const uint8_t *p = s->data + n->off;
 
@@ -190,7 +192,6 @@ struct expansion {
 	struct edit *e;
 	const struct insn *n;
 	const struct piece *call;	/* NULL: n itself */
-	bool returns;
 	size_t *jumps;			/* pieces that lead to the end */
 	size_t nr_jumps;
 };
@@ -213,8 +214,8 @@ static void put_calls(struct expansion *x, unsigned int bit, unsigned int v)
 
 	if (bit == x->n->sp.align) {
 		put_call(x, v);
-		/* The last one falls through; what follows may be another function. */
-		if (x->returns && v != x->n->sp.align - 8U) {
+		/* The last one falls through. */
+		if (v != x->n->sp.align - 8U) {
 			x->jumps = xgrow(x->jumps, x->nr_jumps, sizeof(*x->jumps));
 			x->jumps[x->nr_jumps++] = x->e->nr;
 			edit_branch(x->e, 0xe9, NULL, 0);
@@ -229,41 +230,58 @@ static void put_calls(struct expansion *x, unsigned int bit, unsigned int v)
 	put_calls(x, bit << 1, v | bit);
 }
 
-static void put_expansion(struct edit *e, const struct insn *n, const struct piece *call,
-			  bool returns)
+static void put_expansion(struct edit *e, const struct insn *n, const struct piece *call)
 {
-	struct expansion x = { .e = e, .n = n, .call = call, .returns = returns };
+	struct expansion x = { .e = e, .n = n, .call = call };
 
 	put_calls(&x, 8, 0);
 	for (size_t i = 0; i < x.nr_jumps; i++)
 		e->pieces[x.jumps[i]].to_piece = e->nr;
 }
 
+/* Behind a call: what it returns to, or another path's code, another function's? */
+static bool comes_back(const struct sec *s, const struct insn *n)
+{
+	const struct edit *e = n->edit;
+
+	/* BUG has its trap. */
+	if (e && e->pieces[e->nr - 1].kind != INSN_CALL)
+		return true;
+	return insn_falls_through(s, n) && n + 1 < s->insns + s->nr_insns &&
+	       func_of(s, n->off) == func_of(s, n[1].off);
+}
+
 static void expand(struct obj *o, struct sec *s, struct insn *n)
 {
+	static const uint8_t ud2[] = { 0x0f, 0x0b };
 	struct edit *old = n->edit, *e;
-	bool call = !old && n->kind == INSN_CALL, returns = insn_falls_through(s, n);
+	bool call = !old && n->kind == INSN_CALL, back = comes_back(s, n), gap;
 
 	for (size_t i = 0; old && i < old->nr; i++)
 		call |= old->pieces[i].kind == INSN_CALL;
 	/* RBP tells the alignment if it was set before RSP was aligned. */
-	if (!call || n->sp.state != SPOT_KNOWN || !n->sp.align ||
-	    (n->orc_reg != ORC_REG_BP && n->orc_reg != ORC_REG_BP_INDIRECT))
+	gap = n->sp.state == SPOT_KNOWN && n->sp.align &&
+	      (n->orc_reg == ORC_REG_BP || n->orc_reg == ORC_REG_BP_INDIRECT);
+	if (!call || (!gap && back))
 		return;
 	if (n->rel && !strcmp(n->rel->sym->name, "__fentry__"))
 		return;
-	if (n->kind == INSN_CALL && !old && n->rel && !n->rel->sym->sec && n->rel->addend != -4)
+	if (gap && n->kind == INSN_CALL && !old && n->rel && !n->rel->sym->sec && n->rel->addend != -4)
 		refuse(o, s, n->off, "branch into the middle of %s. Report this module.",
 		       n->rel->sym->name);
 	e = edit_new(n);
 	for (size_t i = 0; old && i < old->nr; i++) {
-		if (old->pieces[i].kind == INSN_CALL)
-			put_expansion(e, n, &old->pieces[i], true);
+		if (gap && old->pieces[i].kind == INSN_CALL)
+			put_expansion(e, n, &old->pieces[i]);
 		else
 			*edit_bytes(e, NULL, 0) = old->pieces[i];
 	}
-	if (!old)
-		put_expansion(e, n, NULL, returns);
+	if (!old && gap)
+		put_expansion(e, n, NULL);
+	else if (!old)
+		edit_bytes(e, NULL, 0)->copy = n;
+	if (!back)
+		edit_bytes(e, ud2, sizeof(ud2));
 }
 
 void stack_by_orc(struct sec *s)

@@ -297,6 +297,71 @@ else
 	not_ok "gmcc's own hweight" "$(cat "$tmp/err")"
 fi
 
+# That they do not return is the guest's to say.
+accepted "calls that do not return" <<-'S'
+	func f
+	sub $8, %rsp
+	orc 16
+	test %edi, %edi
+	jne 1f
+	call panic
+	1: call ext
+	add $8, %rsp
+	orc 8
+	test %eax, %eax
+	jne 2f
+	ret
+	2: sub $24, %rsp
+	orc 32
+	call ext
+	endfunc f
+	func g
+	ret
+	endfunc g
+	func h
+	push %rbp
+	orc 16
+	mov %rsp, %rbp
+	orc 16, 4
+	and $-16, %rsp
+	call ext
+	endfunc h
+	func i
+	ret
+	endfunc i
+S
+code "have a trap behind them" f <<-'S'
+	subq   $0x8,%rsp
+	testl  %edi,%edi
+	jne    f+0xf
+	callq  f+0xd
+	gm_stub_panic-0x4
+	ud2
+	callq  f+0x14
+	gm_stub_ext-0x4
+	addq   $0x8,%rsp
+	testl  %eax,%eax
+	jne    f+0x1d
+	retq
+	subq   $0x18,%rsp
+	callq  f+0x26
+	gm_stub_ext-0x4
+	ud2
+S
+code "one behind all that are made of one call" h <<-'S'
+	pushq  %rbp
+	movq   %rsp,%rbp
+	andq   $0xfffffffffffffff0,%rsp
+	testb  $0x8,%bpl
+	jne    h+0x1c
+	callq  h+0x17
+	gm_stub_ext-0x4
+	jmpq   h+0x21
+	callq  h+0x21
+	gm_stub_ext-0x4
+	ud2
+S
+
 accepted "hypercall bytes in two instructions" <<-'S'
 	func f
 	mov $0x0f000000, %eax
@@ -324,6 +389,11 @@ accepted "AVX that the disassembler does not know" <<-'S'
 	vpternlogd $0x96, 64(%rsi,%rcx), %zmm2, %zmm3
 	vpaddd table(%rip), %zmm1, %zmm2
 	vpshufd $1, table(%rip), %zmm1
+	sub $8, %rsp
+	orc 16
+	call ext
+	add $8, %rsp
+	orc 8
 	ret
 	endfunc f
 	.section .rodata
