@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The length of AVX and AVX-512 instructions that the disassembler does not
- * know. They need no privilege, do not branch, and all have a ModRM byte, so
- * their shape is enough; an opcode without one is not accepted here.
+ * know. They need no privilege, do not branch, write no general register, and all
+ * have a ModRM byte, so their shape is enough; other opcodes are not accepted here.
  */
 #include "gmcc.h"
+
+/* To general registers, RSP perhaps: moves, masks, compares, BMI and what is like it. */
+static bool writes_general(unsigned int map, uint8_t op)
+{
+	static const struct {
+		uint8_t map, first, last;
+	} table[] = {
+		{ 1, 0x2c, 0x2d }, { 1, 0x50, 0x50 }, { 1, 0x78, 0x79 }, { 1, 0x7e, 0x7e },
+		{ 1, 0x93, 0x93 }, { 1, 0xc5, 0xc5 }, { 1, 0xd7, 0xd7 },
+		{ 2, 0xe0, 0xff },
+		{ 3, 0x14, 0x17 }, { 3, 0x60, 0x63 }, { 3, 0xf0, 0xf0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].map == map && op >= table[i].first && op <= table[i].last)
+			return true;
+	return false;
+}
 
 /* Of map 0f: with an immediate byte. Map 0f3a always has one, 0f38 never. */
 static bool has_imm(unsigned int map, uint8_t op)
@@ -38,7 +56,7 @@ size_t vector_length(const uint8_t *p, size_t left, struct insn *n, bool *rip)
 	size_t at = opcode_at(p, left, &map), len = at + 2;
 	bool imm;
 
-	if (!at || map < 1 || map > 3 || (map == 1 && p[at] == 0x77))
+	if (!at || map < 1 || map > 3 || (map == 1 && p[at] == 0x77) || writes_general(map, p[at]))
 		return 0;
 	imm = has_imm(map, p[at]);
 	mod = p[at + 1] >> 6;

@@ -151,8 +151,7 @@ static void print_text(const struct vimg *v, bool quiet)
 	printf("  %zu instructions decoded, %zu branches, %zu bytes scanned for hypercalls\n", p->insns,
 	       p->branches, p->patterns_bytes);
 	printf("  %zu gates, %zu relocations as in the object\n", p->gates, p->relocs);
-	printf("  %zu call frames: %zu by following the stack, %zu by unwind data alone\n",
-	       p->frames + p->frames_orc, p->frames, p->frames_orc);
+	printf("  %zu call frames, by following the stack\n", p->frames);
 	for (uint32_t i = 0; i < v->man->privileges.count; i++)
 		printf("  requests %s\n", privilege_text(&v->privileges[i]));
 	if (p->locations)
@@ -173,9 +172,9 @@ static void print_json(const struct vimg *v)
 		 v->man->name : NULL);
 	json_key(false, "signer", v->signer);
 	printf(", \"checked\": {\"instructions\": %zu, \"unreached\": %zu, \"branches\": %zu, "
-	       "\"bytes-scanned\": %zu, \"locations\": %zu, \"gates\": %zu, \"relocations\": %zu, \"frames\": %zu, "
-	       "\"frames-by-unwind-data\": %zu}", p->insns, p->unreached, p->branches,
-	       p->patterns_bytes, p->locations, p->gates, p->relocs, p->frames, p->frames_orc);
+	       "\"bytes-scanned\": %zu, \"locations\": %zu, \"gates\": %zu, \"relocations\": %zu, \"frames\": %zu}",
+	       p->insns, p->unreached, p->branches, p->patterns_bytes, p->locations, p->gates,
+	       p->relocs, p->frames);
 	printf(", \"requests\": [");
 	for (uint32_t i = 0; v->privileges && i < v->man->privileges.count; i++) {
 		printf("%s", i ? ", " : "");

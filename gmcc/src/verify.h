@@ -53,7 +53,6 @@ enum stack_kind {
 	STACK_ADD,		/* imm, to a register */
 	STACK_ALIGN,		/* and $-imm, of a register */
 	STACK_TEST,		/* imm, up to the alignment's bits */
-	STACK_STOP,		/* nobody knows what it does */
 };
 
 struct stack_op {
@@ -77,7 +76,7 @@ struct vinsn {
 	uint8_t imm;			/* offset of the immediate, 0: none */
 	bool lea : 1;
 	bool reached : 1;
-	bool no_return : 1;		/* a call */
+	bool told : 1;			/* that the stack pointer is not where it may be */
 };
 
 struct vsec {
@@ -107,7 +106,7 @@ struct finding {
 
 /* What was looked at, for the summary. */
 struct proof {
-	size_t insns, unreached, locations, branches, patterns_bytes, relocs, gates, frames, frames_orc;
+	size_t insns, unreached, locations, branches, patterns_bytes, relocs, gates, frames;
 };
 
 struct vimg {

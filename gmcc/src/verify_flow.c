@@ -3,10 +3,14 @@
  * Follows the stack pointer through all text: from the gates, the called
  * functions and what only symbols lead to, along every branch.
  *
+ * Proves I3 and I5 for all of it: the stack pointer is known everywhere, a return is
+ * made from the return address, and no frame is larger than the guard page below a
+ * private stack, over which nothing gets then.
+ *
  * Where ways may meet a block begins, and what is known there is kept; in
  * between it follows from that. First all is followed with a CFA aligned
- * anyhow. The calls that this does not tell about are followed up once for each
- * alignment, and only by way of the blocks that lead to them.
+ * anyhow. Where this loses the stack pointer is followed up once for each
+ * alignment, and only by way of the blocks that lead there.
  */
 #include <string.h>
 
@@ -29,6 +33,7 @@ struct flow {
 	uint32_t *slots;		/* of a block's state + 1; 0: not followed */
 	struct stack_state *states;
 	bool *entered, *queued;		/* by block */
+	bool *lost;			/* by block: the stack pointer is not known all through it */
 	uint32_t *todo;
 	size_t nr_todo;
 
@@ -59,33 +64,6 @@ static void mark_at(const struct vsec *s, uint64_t off)
 	mark(s ? (struct vinsn *)vinsn_at(s, off) : NULL);
 }
 
-/* Calls that do not return: what stands behind them is another path's. */
-static bool no_return(const struct vimg *v, const struct vsec *s, const struct vinsn *n)
-{
-	static const char *const names[] = {
-		"__stack_chk_fail", "panic", "__fortify_panic", "fortify_panic", "do_exit",
-		"kthread_exit", "__module_put_and_kthread_exit", "kthread_complete_and_exit", "make_task_dead", "BUG_func", "nmi_panic",
-		"__ubsan_handle_builtin_unreachable",
-	};
-	const struct gm_gate *g = n->target_sec ? vgate_at(v, n->target_sec, n->target) : NULL;
-	const struct vsym *here = vfunc_of(s, n->off);
-	const struct vinsn *behind = vinsn_at(s, n->off + n->len);
-	uint64_t to = n->off + n->len;
-
-	for (size_t i = 0; g && g->kind == KVM_GM_GATE_OUT_CALL && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(vstring(v, g->name), names[i]))
-			return true;
-	/*
-	 * A call at a function's end does not come back into the next function;
-	 * nor one of several that guard made of it, which jumps over the others.
-	 */
-	if (behind && behind->kind == V_JMP && behind->target_sec == s)
-		to = behind->target > to ? behind->target : to;
-	return here && (here != vfunc_of(s, n->off + n->len) ||
-			(to >= here->value + here->size && vfunc_of(s, to - 1) == here) ||
-			n->off + n->len >= here->value + here->size);
-}
-
 static const struct vsec *gate_target(const struct vimg *v, const struct gm_gate *g)
 {
 	for (uint32_t i = 0; g->kind == KVM_GM_GATE_IN_CALL && i < v->man->regions.count; i++)
@@ -100,12 +78,8 @@ static void mark_blocks(struct vimg *v)
 	for (uint32_t i = 0; i < v->man->regions.count; i++) {
 		const struct vsec *s = text(v, i);
 
-		for (size_t j = 0; s && j < s->nr_insns; j++) {
-			struct vinsn *n = &s->insns[j];
-
-			mark(target_of(n));
-			n->no_return = n->kind == V_CALL && no_return(v, s, n);
-		}
+		for (size_t j = 0; s && j < s->nr_insns; j++)
+			mark(target_of(&s->insns[j]));
 		for (size_t j = 0; s && j < s->nr_funcs; j++)
 			mark_at(s, s->funcs[j]->value);
 	}
@@ -236,14 +210,11 @@ static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
 	case V_TRAP:
 		return false;
 	case V_PLAIN:
-		if (n->stack.kind == STACK_STOP)
-			return false;
 		stack_step(f->alignment, &n->stack, st);
 		return true;
 	case V_CALL:
 		flow_entry(f, target_of(n));
 		stack_call(fr, st);
-		on = !n->no_return;
 		break;
 	case V_JMP:
 	case V_JCC:
@@ -258,21 +229,45 @@ static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
 	return on;
 }
 
-/* From a block's start to the next; @at: what is known at each call, or NULL. */
+/* What is wrong with the stack pointer before an instruction, or NULL; @before: at the last one. */
+static const char *judge(struct flow *f, uint32_t b, const struct vsec *s, struct vinsn *n, int32_t sp,
+			 const char *before)
+{
+	const char *wrong = NULL;
+
+	f->lost[b] |= !stack_known(sp);
+	if (!stack_known(sp))
+		wrong = "the stack pointer is not known.";
+	else if (n->kind == V_RET && sp != STACK_ENTRY)
+		wrong = "the stack pointer is not at the return address.";
+	else if (sp + (n->kind == V_CALL ? 8 : 0) > STACK_DEEPEST)
+		wrong = "the frame may reach over the guard page.";
+	/* What is lost while the CFA is aligned anyhow is followed up. */
+	if (!wrong || wrong == before || n->told || (!stack_known(sp) && f->alignment == STACK_ANY))
+		return wrong;
+	finding(f->v, "stack", s, n->off, "%s", wrong);
+	n->told = true;
+	return wrong;
+}
+
+/* From a block's start to the next; @at: what is known at each call, or NULL: not judged. */
 static void walk(struct flow *f, uint32_t b, struct stack_at *at)
 {
 	const struct block *bl = &f->blocks[b];
 	const struct vsec *s = f->v->region_secs[bl->region];
 	struct stack_state st = f->states[f->slots[b] - 1];
 	uint32_t call = bl->call;
+	const char *wrong = NULL;
 
 	for (size_t i = bl->insn; i < s->nr_insns; i++) {
-		const struct vinsn *n = &s->insns[i];
+		struct vinsn *n = &s->insns[i];
 
 		if (i != bl->insn && n->block) {
 			flow_to(f, n, &st);
 			return;
 		}
+		if (at)
+			wrong = judge(f, b, s, n, st.reg[STACK_RSP], wrong);
 		if (at && n->kind == V_CALL)
 			at[call] = (struct stack_at){ true, st.reg[STACK_RSP], st.saved };
 		if (!step(f, s, n, n->kind == V_CALL ? f->frames[call++] : NULL, &st))
@@ -423,20 +418,16 @@ static bool is_open(const struct stack_call *c)
 	return c->any.reached && !stack_known(c->any.sp);
 }
 
-/* Gives slots to the blocks that lead to a call which is open; how many. */
-static size_t choose_blocks(struct flow *f, const struct stack_call *calls)
+/* Gives slots to the blocks where the stack pointer is lost, and to what leads there; how many. */
+static size_t choose_blocks(struct flow *f)
 {
 	size_t nr = 0;
 
 	memset(f->slots, 0, f->nr_blocks * sizeof(*f->slots));
 	find_preds(f);
-	for (uint32_t b = 1; b < f->nr_blocks; b++) {
-		uint32_t end = b + 1 < f->nr_blocks ? f->blocks[b + 1].call : f->nr_calls;
-
-		for (uint32_t c = f->blocks[b].call; c < end; c++)
-			if (is_open(&calls[c]))
-				want(f, b, &nr);
-	}
+	for (uint32_t b = 1; b < f->nr_blocks; b++)
+		if (f->lost[b])
+			want(f, b, &nr);
 	while (f->nr_todo) {
 		uint32_t b = f->todo[--f->nr_todo];
 
@@ -459,6 +450,7 @@ struct stack_call *stack_follow_all(struct vimg *v)
 	find_starts(&f);
 	f.slots = xalloc(f.nr_blocks * sizeof(*f.slots));
 	f.queued = xalloc(f.nr_blocks * sizeof(*f.queued));
+	f.lost = xalloc(f.nr_blocks * sizeof(*f.lost));
 	f.todo = xalloc(f.nr_blocks * sizeof(*f.todo));
 	calls = xalloc((f.nr_calls + 1) * sizeof(*calls));
 	at = xalloc((f.nr_calls + 1) * sizeof(*at));
@@ -468,7 +460,7 @@ struct stack_call *stack_follow_all(struct vimg *v)
 	entered = f.entered;
 	for (size_t i = 0; i < f.nr_calls; i++)
 		calls[i].any = at[i];
-	nr = choose_blocks(&f, calls);
+	nr = choose_blocks(&f);
 	for (int c = 0; nr && c < STACK_ALIGNMENTS; c++) {
 		memset(at, 0, f.nr_calls * sizeof(*at));
 		follow(&f, c, nr, entered, at);

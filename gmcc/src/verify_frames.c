@@ -7,68 +7,9 @@
  * shared window holds neither that nor a register that was saved for the caller.
  * Where the stack pointer was aligned, the distance depends on how the caller
  * was; then it must be the same for every such caller that comes to the call.
- * Only for calls that nothing leads to the unwind data has the word.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "verify.h"
 #include "verify_stack.h"
-
-struct orc_row {
-	uint32_t off;
-	int16_t sp_offset;
-	uint8_t sp_reg, type;
-};
-
-static int by_off(const void *a, const void *b)
-{
-	const struct orc_row *x = a, *y = b;
-
-	return x->off < y->off ? -1 : x->off > y->off;
-}
-
-/* The unwind data of one section, as far as it is well-formed. */
-static size_t read_orc(const struct vimg *v, const struct vsec *s, struct orc_row **rows)
-{
-	const struct vsec *ip = vsec_find(v, ".orc_unwind_ip"), *un = vsec_find(v, ".orc_unwind");
-	/* Linux 6.1 has no header, two bits for the type, and counts from a call on. */
-	const bool old = !vsec_find(v, ".orc_header");
-	size_t n = 0;
-
-	if (!ip || !un || !un->data)
-		return 0;
-	*rows = xalloc((ip->nr_rels + 1) * sizeof(**rows));
-	for (size_t i = 0; i < ip->nr_rels; i++) {
-		const struct vrel *r = &ip->rels[i];
-		uint64_t at = r->off / 4 * 6;
-		int64_t off;
-
-		if (vrel_target(r, 0, &off) != s || off < 0 || at + 6 > un->size)
-			continue;
-		(*rows)[n++] = (struct orc_row){
-			.off = off, .sp_offset = (int16_t)(un->data[at] | un->data[at + 1] << 8),
-			.sp_reg = un->data[at + 4] & 15, .type = old ? (un->data[at + 5] & 3) + 2 : un->data[at + 5] & 7,
-		};
-	}
-	qsort(*rows, n, sizeof(**rows), by_off);
-	return n;
-}
-
-static const struct orc_row *orc_row_at(const struct orc_row *rows, size_t n, uint32_t off)
-{
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (rows[mid].off <= off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? &rows[lo - 1] : NULL;
-}
 
 /* By what is known at a call: false if nothing leads there, or it does not tell. */
 static bool check_state(struct vimg *v, const struct vsec *s, const struct vinsn *n,
@@ -116,21 +57,16 @@ static bool check_alignments(struct vimg *v, const struct vsec *s, const struct 
 }
 
 static void check_frame(struct vimg *v, const struct stack_call *call, const struct vsec *s,
-			const struct vinsn *n, const struct gm_frame *fr, const struct orc_row *orc)
+			const struct vinsn *n, const struct gm_frame *fr)
 {
-	if (fr->size % 8 || fr->size >= (v->man->stack_pages - GM_STACK_GUARD) * GM_PAGE)
-		finding(v, "frame", s, n->off, "a frame of %u bytes is not whole words on a stack.", fr->size);
+	if (fr->size % 8)
+		finding(v, "frame", s, n->off, "a frame of %u bytes is not whole words.", fr->size);
 	if ((uint32_t)fr->window + fr->window_len > fr->size)
 		finding(v, "frame", s, n->off, "the shared window reaches the return address.");
-	if (check_state(v, s, n, fr, &call->any) || check_alignments(v, s, n, fr, call)) {
+	if (check_state(v, s, n, fr, &call->any) || check_alignments(v, s, n, fr, call))
 		v->proof.frames++;
-		return;
-	}
-	v->proof.frames_orc++;
-	if (!orc || orc->type != ORC_TYPE_CALL || orc->sp_reg != ORC_REG_SP ||
-	    orc->sp_offset - STACK_ENTRY != (int64_t)fr->size)
-		finding(v, "frame", s, n->off,
-			"neither the code nor the unwind data shows a frame of %u bytes.", fr->size);
+	else
+		finding(v, "frame", s, n->off, "no way to this call tells how large the frame is.");
 }
 
 /* The rows of one section and its calls, side by side. */
@@ -138,8 +74,6 @@ static uint32_t check_section(struct vimg *v, const struct stack_call **calls, c
 			      uint32_t next)
 {
 	const uint32_t nr = v->man->frames.count;
-	struct orc_row *rows = NULL;
-	size_t nr_rows = read_orc(v, s, &rows);
 
 	while (next < nr && v->frames[next].region < (uint32_t)s->region)
 		finding(v, "frame", s, 0, "row %u of the frames is out of order, or in no text.", next++);
@@ -159,7 +93,7 @@ static uint32_t check_section(struct vimg *v, const struct stack_call **calls, c
 			finding(v, "frame", s, n->off, "a call without a frame.");
 			continue;
 		}
-		check_frame(v, call, s, n, fr, orc_row_at(rows, nr_rows, n->off));
+		check_frame(v, call, s, n, fr);
 		next++;
 	}
 	for (; next < nr && v->frames[next].region == (uint32_t)s->region; next++)

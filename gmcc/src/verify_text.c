@@ -140,8 +140,9 @@ static void match_rels(struct vimg *v, const struct vsec *s, const cs_insn *in, 
 }
 
 /*
- * AVX instructions that the disassembler does not know have no privilege and do
- * not branch (vector.c); a relocation is their displacement and leads to data.
+ * AVX instructions that the disassembler does not know have no privilege, do not
+ * branch and leave the stack pointer alone (vector.c); a relocation is their
+ * displacement and leads to data.
  */
 static size_t skip_vector(struct vimg *v, const struct vsec *s, uint32_t off, const uint8_t *p,
 			  size_t left, size_t *next)
@@ -200,7 +201,7 @@ static void decode(struct vimg *v, struct vsec *s, csh cs, cs_insn *in)
 		}
 		if (!cs_disasm_iter(cs, &p, &left, &addr, in)) {
 			n->len = skip_vector(v, s, n->off, p, left, &next);
-			n->stack.kind = STACK_STOP;
+			n->stack.mem = -1;
 			if (n->len) {
 				p += n->len, addr += n->len, left -= n->len;
 				continue;
