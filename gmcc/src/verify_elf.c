@@ -201,7 +201,7 @@ static bool read_symbols(struct vimg *v)
 	const struct vsec *s = &v->secs[v->symtab];
 	size_t n = s->size / sizeof(Elf64_Sym);
 
-	if (!s->data || s->size % sizeof(Elf64_Sym) || !n || s->link >= v->nr_secs) {
+	if (s->size % sizeof(Elf64_Sym) || !n || s->link >= v->nr_secs) {
 		finding(v, "loader", s, 0, "malformed symbol table.");
 		return false;
 	}

@@ -109,8 +109,12 @@ static void check_name(struct vimg *v)
 				"bad character 0x%02x in the module's name.", (uint8_t)name[i]);
 			return;
 		}
-	if (!s || !s->data || !s->size || s->data[s->size - 1])
+	if (!s || !s->data || !s->size)
+		return;		/* verify_elf.c has said so */
+	if (s->data[s->size - 1]) {
+		finding(v, "manifest", s, s->size - 1, "does not end with NUL.");
 		return;
+	}
 	for (p = (const char *)s->data, end = p + s->size; p < end; p += strlen(p) + 1)
 		if (!strncmp(p, "name=", 5)) {
 			if (strcmp(p + 5, name))
@@ -118,6 +122,7 @@ static void check_name(struct vimg *v)
 					"the module is named %s here and %s in .modinfo.", name, p + 5);
 			return;
 		}
+	finding(v, "manifest", s, 0, "does not name the module.");
 }
 
 bool verify_manifest(struct vimg *v)

@@ -110,6 +110,9 @@ static void note_kind(const cs_insn *in, struct stack_op *op)
 				   in->id == X86_INS_PUSH || in->id == X86_INS_PUSHFQ ? STACK_PUSH :
 				   STACK_POP;
 		break;
+	case X86_INS_ENTER:	/* the disassembler does not say so */
+		op->writes |= 1 << STACK_RSP | 1 << STACK_RBP;
+		break;
 	case X86_INS_LEA:
 		op->kind = STACK_LEA;
 		break;

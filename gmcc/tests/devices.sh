@@ -56,7 +56,7 @@ declined "two such sections" "two sealed sections .gm.devices. Link the module w
 # wrong_pages NAME CHANGE FINDING...
 wrong_pages() {
 	name=$1
-	python3 - "$here/mkwrong" "$tmp/devices.gm.ko" "$tmp/wrong.gm.ko" "$2" <<-'P' || return
+	python3 - "$here/mkwrong" "$tmp/devices.gm.ko" "$tmp/wrong.gm.ko" "$2" <<-'P' || { not_ok "makes $name"; return; }
 	import importlib.machinery, importlib.util, sys
 	loader = importlib.machinery.SourceFileLoader("mkwrong", sys.argv[1])
 	mkwrong = importlib.util.module_from_spec(importlib.util.spec_from_loader("mkwrong", loader))
@@ -75,7 +75,7 @@ wrong_pages "pages for registers that nothing asks for" 'i.entry("privileges", 0
 	".gm.manifest+0x0: region: 1 regions for devices with 2 pages, and mmio is not requested."
 wrong_pages "registers in data" 'i.entry("regions", i.region(".gm.devices"), kind=5)' \
 	".gm.devices+0x0: region: region kind 5 is not what this section is for." \
-	".gm.manifest+0x0: region: 32 stacks of 3 pages, but 98 pages of stack." \
+	".gm.manifest+0x70: region: 32 stacks of 3 pages, but 98 pages of stack." \
 	".text+0x13 (f+0x3): private: takes the address of private data, .gm.devices-4."
 wrong_pages "read-only registers" 'i.header(".gm.devices", flags=2)' \
 	".gm.devices+0x0: region: section flags 0x2 do not fit region kind 7."

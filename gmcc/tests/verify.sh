@@ -19,11 +19,13 @@ check "guards the victim" "$GMCC_SAN" guard -q -o "$tmp/victim.gm.ko" "$tmp/vict
 check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
 {
 	cat "$tmp/in.s"
+	printf '\t.section .data..percpu, "aw"\n\t.quad 0\n\town: .quad 0\n'
 	printf '\t.section .gm.hostinfo, "a"\n\t.p2align 12\n\t.zero 4096\n'
 	# By way of a pointer this leads to f, and has something else in %rbx.
 	printf '\t.text\n\tfunc tail\n\tmov %%rdi, %%rbx\n\tjmp __x86_indirect_thunk_rax\n\tendfunc tail\n'
 	# As deep as may be: the return address of the call is a page below the function's.
 	printf '\tfunc deep\n\tsub $4088, %%rsp\n\torc 4096\n\tcall ext\n\tadd $4088, %%rsp\n\torc 8\n\tret\n\tendfunc deep\n'
+	printf '\tfunc percpu\n\tmov %%gs:own(%%rip), %%eax\n\tret\n\tendfunc percpu\n'
 } > "$tmp/asks.s"
 "$CC" -c -x assembler -o "$tmp/asks.ko" "$tmp/asks.s"
 check "guards it with requests" "$GMCC_SAN" guard -q --privilege hostinfo --privilege msr=0x35 \
