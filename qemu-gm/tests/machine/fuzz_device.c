@@ -22,7 +22,6 @@
 #include "qapi/qapi-commands-guarded-modules.h"
 #include "qemu/rcu.h"
 #include "kvm.h"
-#include <linux/kvm.h>
 
 #define MAX_STEPS       48
 #define MAX_SLOW        3       /* of them: new address spaces take milliseconds */
@@ -186,40 +185,24 @@ static void lie_about_pages(Input *in)
 
 static void seal(Input *in)
 {
-    struct kvm_gm_exit exit = { .type = KVM_GM_EXIT_SEAL };
-    static const uint8_t ids[] = { 0x5a, 0x6b, 0x7c, 0 };
+    static const uint8_t ids[] = { MACHINE_IMAGE, MACHINE_GREEDY, MACHINE_PLAIN, 0 };
     uint8_t which = take(in, 1);
+    uint64_t va = MACHINE_ANCHORS + (which & 0x80 ? GM_PAGE_SIZE - 24 : 0);
     unsigned lies = which >> 2 & 3, i;
-    uint64_t room[sizeof(struct gm_anchors) / 8 + GM_TEST_NR_ANCHORS] = { 0 };
-    struct gm_anchors *anchors = (struct gm_anchors *)room;
-    uint64_t *values = room + sizeof(*anchors) / 8;
+    MachineAnchors a;
 
-    exit.addr = MACHINE_ANCHORS + (which & 0x80 ? GM_PAGE_SIZE - 24 : 0);
-    memcpy(anchors->magic, GM_ANCHORS_MAGIC, sizeof(anchors->magic));
-    memset(anchors->id, ids[which & 3], GM_ID_LEN);
-    anchors->count = GM_TEST_NR_ANCHORS;
-    gm_test_image_values(values);
-    if (which & 0x10) {
-        for (i = 0; i < GM_TEST_A_PRINTK; i++) {
-            values[i] += 0x100000 * (1 + (which & 3));
-        }
-    }
+    machine_anchors(&a, ids[which & 3], which & 0x10 ? 1 + (which & 3) : 0);
     while (lies--) {
         i = take(in, 1) % GM_TEST_NR_ANCHORS;
-        values[i] = hostile_address(in, values[i]);
+        a.values[i] = hostile_address(in, a.values[i]);
     }
     if (which & 0x20) {
         /* Anything, in the head as well. */
-        i = take(in, 1) % sizeof(room);
-        ((uint8_t *)room)[i] = take(in, 1);
+        i = take(in, 1) % sizeof(a);
+        ((uint8_t *)&a)[i] = take(in, 1);
     }
-    address_space_write(&address_space_memory, fake_gpa(exit.addr) +
-                        exit.addr % GM_PAGE_SIZE, MEMTXATTRS_UNSPECIFIED,
-                        room, sizeof(room));
-    if (which & 0x40) {
-        exit.addr = hostile_address(in, exit.addr);
-    }
-    gm_handle_exit(first_cpu, &exit);
+    machine_write_anchors(&a, va);
+    machine_seal_at(which & 0x40 ? hostile_address(in, va) : va);
 }
 
 static void exit_anyhow(Input *in)
@@ -245,35 +228,23 @@ static void exit_anyhow(Input *in)
     gm_handle_exit(first_cpu, &exit);
 }
 
-/* An access of a module's, as KVM tells of it. */
 static void module_access(Input *in)
 {
-    union {
-        struct kvm_run run;
-        uint8_t bytes[2 * GM_PAGE_SIZE];
-    } u = { 0 };
+    static const uint16_t ports[] = { 0x60, 0x64, 0x3f8, MACHINE_NIC_PORTS };
     uint8_t how = take(in, 1);
+    MachineAccess a = { .view = how >> 3, .own_pages = how & 2, .write = how & 4 };
 
-    u.run.flags = (how >> 3) << KVM_GM_RUN_VIEW_SHIFT;
     if (how & 1) {
-        static const uint16_t ports[] = { 0x60, 0x64, 0x3f8, MACHINE_NIC_PORTS };
-
-        u.run.io.port = ports[take(in, 1) & 3] + (int8_t)take(in, 1) % 9;
-        u.run.io.size = 1 << (take(in, 1) % 3);
-        u.run.io.count = 1 + take(in, 1) % 16;
-        u.run.io.direction = how & 4 ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
-        u.run.io.data_offset = GM_PAGE_SIZE;
-        gm_handle_io(&u.run, MEMTXATTRS_UNSPECIFIED);
+        a.addr = ports[take(in, 1) & 3];
+        a.addr = (uint16_t)(a.addr + (int8_t)take(in, 1) % 9);
+        a.size = 1 << (take(in, 1) % 3);
+        a.count = 1 + take(in, 1) % 16;
+        machine_access_ports(&a);
     } else {
-        if (how & 2) {
-            u.run.flags |= KVM_GM_RUN_DEVICES;
-        }
-        u.run.mmio.phys_addr = (take(in, 1) & 1 ? MACHINE_NIC_BAR
-                                                : MACHINE_NIC_MSIX) +
-                               (int64_t)(int32_t)take(in, 3);
-        u.run.mmio.len = 1 << (take(in, 1) & 3);
-        u.run.mmio.is_write = how & 4;
-        gm_handle_mmio(&u.run, MEMTXATTRS_UNSPECIFIED);
+        a.addr = take(in, 1) & 1 ? MACHINE_NIC_BAR : MACHINE_NIC_MSIX;
+        a.addr += (int64_t)(int32_t)take(in, 3);
+        a.size = 1 << (take(in, 1) & 3);
+        machine_access_memory(&a);
     }
 }
 
@@ -453,7 +424,7 @@ void fake_drain_call_rcu(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    machine_start(NULL);
+    machine_start("", NULL);
     atexit(machine_clean_up);
     return 0;
 }

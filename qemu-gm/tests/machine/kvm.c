@@ -19,7 +19,8 @@ FakeKvm fake_kvm = { .version = KVM_GM_API_VERSION };
 void fake_kvm_must(bool condition, const char *what)
 {
     if (!condition) {
-        fprintf(stderr, "KVM was handed what it must never get: %s\n", what);
+        /* Even while a test listens. */
+        dprintf(STDERR_FILENO, "KVM was handed what it must never get: %s\n", what);
         abort();
     }
 }
@@ -50,6 +51,9 @@ int fake_vcpu_ioctl(struct CPUState *cpu, unsigned long type, ...)
     tr = va_arg(ap, struct kvm_translation *);
     va_end(ap);
     fake_kvm_must(type == KVM_TRANSLATE, "another ioctl of a vCPU");
+    if (fake_kvm.translate) {
+        return fake_kvm.translate;
+    }
     tr->valid = 1;
     for (i = 0; i < fake_kvm.nr_mapped; i++) {
         if (fake_kvm.maps[i].va == (tr->linear_address & -0x1000ULL)) {
@@ -266,6 +270,7 @@ static int fake_grant(const struct kvm_gm_grant *g, bool revoke)
     unsigned i;
 
     *(revoke ? &fake_kvm.nr_revokes : &fake_kvm.nr_grants) += 1;
+    fake_kvm.last_grant = *g;
     fake_kvm_must(g->size == sizeof(*g) && g->kind >= KVM_GM_PRIV_MSR &&
                   g->kind < KVM_GM_NR_PRIVILEGES && g->first <= g->last &&
                   g->limit <= KVM_GM_MWAIT_MAX_HINT, "a bad struct kvm_gm_grant");
@@ -300,9 +305,11 @@ static int fake_grant(const struct kvm_gm_grant *g, bool revoke)
 static int fake_map(const struct kvm_gm_map *m)
 {
     FakeSeal *s = find_live(m->id);
+    const uint64_t *hosts = (void *)(uintptr_t)m->hosts;
     unsigned i;
 
     fake_kvm.nr_maps++;
+    fake_kvm.mapped_while_running = !first_cpu->stopped;
     fake_kvm_must(m->size == sizeof(*m) && m->range < KVM_GM_MAX_RANGES &&
                   !(m->gpa % 4096) && !m->reserved &&
                   (m->nr_pages || (!m->page && !m->gpa && !m->hosts)),
@@ -311,9 +318,10 @@ static int fake_map(const struct kvm_gm_map *m)
         fake_kvm.map_interrupted--;
         return -EINTR;
     }
-    if (fake_kvm.map) {
+    if (fake_kvm.map && !fake_kvm.map_first && (m->nr_pages || !fake_kvm.map_ends)) {
         return fake_kvm.map;
     }
+    fake_kvm.map_first -= !!fake_kvm.map_first;
     if (!s) {
         return -ENOENT;
     }
@@ -332,6 +340,9 @@ static int fake_map(const struct kvm_gm_map *m)
                       "ranges with a page in common");
     }
     s->ranges[m->range] = *m;
+    for (i = 0; i < MIN(m->nr_pages, MACHINE_HOSTS); i++) {
+        s->hosts[m->range][i] = hosts ? hosts[i] : 0;
+    }
     return 0;
 }
 

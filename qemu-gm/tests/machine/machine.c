@@ -11,26 +11,31 @@
 #include "hw/sysbus.h"
 #include "system/system.h"
 #include "kvm.h"
+#include <linux/kvm.h>
 
-char *machine_folder;
+char *machine_folder, *machine_keyring;
 char *machine_image, *machine_greedy, *machine_plain, *machine_unknown;
 PCIDevice *machine_nic;
-static char *keyring;
+static GmTestKey *signer;
 
 /* --- images --------------------------------------------------------------- */
 
-static char *write_image(GmTestImage *t, const GmTestKey *key, const char *name)
+char *machine_write(const char *name, const void *data, size_t size)
 {
     char *path = g_build_filename(machine_folder, name, NULL);
 
-    gm_test_image_sign(t, key);
-    g_assert(g_file_set_contents(path, (char *)t->data, t->size, NULL));
+    g_assert(g_file_set_contents(path, data, size, NULL));
     return path;
+}
+
+char *machine_write_image(GmTestImage *t, const char *name)
+{
+    gm_test_image_sign(t, signer);
+    return machine_write(name, t->data, t->size);
 }
 
 static void write_images(void)
 {
-    g_autoptr(GmTestKey) key = gm_test_key_new("signer", 1, -60, 24 * 3600);
     g_autoptr(GmTestKey) other = gm_test_key_new("other", 2, -60, 24 * 3600);
     g_auto(GmTestImage) good = { 0 };
     g_auto(GmTestImage) greedy = { 0 };
@@ -40,11 +45,12 @@ static void write_images(void)
 
     machine_folder = g_dir_make_tmp("gm-machine-XXXXXX", NULL);
     g_assert(machine_folder);
-    keyring = g_build_filename(machine_folder, "signer.pem", NULL);
-    gm_test_key_save(key, keyring);
+    signer = gm_test_key_new("signer", 1, -60, 24 * 3600);
+    machine_keyring = g_build_filename(machine_folder, "signer.pem", NULL);
+    gm_test_key_save(signer, machine_keyring);
 
     gm_test_image_init(&good);
-    machine_image = write_image(&good, key, "good");
+    machine_image = machine_write_image(&good, "good");
 
     gm_test_image_init(&greedy);
     strcpy(greedy.m->name, "greedy");
@@ -56,7 +62,7 @@ static void write_images(void)
                                    UINT32_MAX };
     p[3] = (struct gm_privilege) { KVM_GM_PRIV_MWAIT };
     p[4] = (struct gm_privilege) { KVM_GM_PRIV_HOSTINFO };
-    machine_greedy = write_image(&greedy, key, "greedy");
+    machine_greedy = machine_write_image(&greedy, "greedy");
 
     gm_test_image_init(&plain);
     strcpy(plain.m->name, "plain");
@@ -65,10 +71,18 @@ static void write_images(void)
     plain.m->regions.count = GM_TEST_A_HOSTINFO;
     plain.anchors[GM_TEST_A_HOSTINFO].kind = GM_ANCHOR_SHARED;
     plain.anchors[GM_TEST_A_DEVICES].kind = GM_ANCHOR_SHARED;
-    machine_plain = write_image(&plain, key, "plain");
+    machine_plain = machine_write_image(&plain, "plain");
 
     gm_test_image_init(&unknown);
-    machine_unknown = write_image(&unknown, other, "unknown");
+    gm_test_image_sign(&unknown, other);
+    machine_unknown = machine_write("unknown", unknown.data, unknown.size);
+}
+
+void machine_prepare(void)
+{
+    if (!machine_folder) {
+        write_images();
+    }
 }
 
 void machine_clean_up(void)
@@ -95,7 +109,7 @@ static void place_nic(void)
                       2);
 }
 
-void machine_start(const char *const *options)
+void machine_start(const char *properties, const char *const *options)
 {
     g_autofree char *device = NULL;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -103,19 +117,22 @@ void machine_start(const char *const *options)
         "qemu-system-x86_64", "-accel", "qtest", "-display", "none", "-M", "pc",
         "-nodefaults", "-m", "32M", "-L", "/usr/share/seabios", "-L",
         "/usr/share/qemu", "-serial", "null", "-device",
-        "e1000e,id=nic0,addr=4,romfile=", "-device",
+        "e1000e,id=nic0,addr=4,romfile=",
     };
     unsigned i;
 
-    write_images();
+    machine_prepare();
     fake_kvm_reset();
-    gm_kvm_enable(&error_abort);
-    device = g_strdup_printf("guarded-modules,id=gm0,keyring=%s,"
-                             "max-modules=3,image-window=64K", keyring);
     for (i = 0; i < G_N_ELEMENTS(fixed); i++) {
         g_ptr_array_add(argv, (void *)fixed[i]);
     }
-    g_ptr_array_add(argv, device);
+    if (properties) {
+        gm_kvm_enable(&error_abort);
+        device = g_strdup_printf("guarded-modules,id=gm0,keyring=%s,max-modules=3,"
+                                 "image-window=64K%s", machine_keyring, properties);
+        g_ptr_array_add(argv, (void *)"-device");
+        g_ptr_array_add(argv, device);
+    }
     while (options && *options) {
         g_ptr_array_add(argv, (void *)*options++);
     }
@@ -157,6 +174,83 @@ bool machine_revoke(const char *name, const char *text, Error **errp)
 
     return gm_revoke(name, list, errp);
 }
+
+/* --- what a guest does ---------------------------------------------------- */
+
+void machine_anchors(MachineAnchors *a, uint8_t id, unsigned place)
+{
+    unsigned i;
+
+    memset(a, 0, sizeof(*a));
+    memcpy(a->magic, GM_ANCHORS_MAGIC, sizeof(a->magic));
+    memset(a->id, id, sizeof(a->id));
+    a->count = GM_TEST_NR_ANCHORS;
+    gm_test_image_values(a->values);
+    for (i = 0; i < GM_TEST_A_PRINTK; i++) {
+        a->values[i] += place * (uint64_t)MACHINE_PLACE;
+    }
+}
+
+void machine_write_anchors(const MachineAnchors *a, uint64_t va)
+{
+    address_space_write(&address_space_memory, fake_gpa(va) + va % GM_PAGE_SIZE,
+                        MEMTXATTRS_UNSPECIFIED, a, sizeof(*a));
+}
+
+int64_t machine_seal_at(uint64_t va)
+{
+    struct kvm_gm_exit exit = { .type = KVM_GM_EXIT_SEAL, .addr = va };
+
+    gm_handle_exit(first_cpu, &exit);
+    return exit.ret;
+}
+
+int64_t machine_seal(uint8_t id, unsigned place)
+{
+    MachineAnchors a;
+
+    machine_anchors(&a, id, place);
+    machine_write_anchors(&a, MACHINE_ANCHORS);
+    return machine_seal_at(MACHINE_ANCHORS);
+}
+
+/* --- what a module does --------------------------------------------------- */
+
+bool machine_access_ports(MachineAccess *a)
+{
+    union {
+        struct kvm_run run;
+        uint8_t bytes[2 * GM_PAGE_SIZE];
+    } u = { 0 };
+    bool handled;
+
+    u.run.flags = a->view << KVM_GM_RUN_VIEW_SHIFT;
+    u.run.io.port = a->addr;
+    u.run.io.size = a->size;
+    u.run.io.count = a->count;
+    u.run.io.direction = a->write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+    u.run.io.data_offset = GM_PAGE_SIZE;
+    memcpy(u.bytes + GM_PAGE_SIZE, a->data, sizeof(a->data));
+    handled = gm_handle_io(&u.run, MEMTXATTRS_UNSPECIFIED);
+    memcpy(a->data, u.bytes + GM_PAGE_SIZE, sizeof(a->data));
+    return handled;
+}
+
+bool machine_access_memory(MachineAccess *a)
+{
+    struct kvm_run run = {
+        .flags = a->view << KVM_GM_RUN_VIEW_SHIFT | (a->own_pages ? KVM_GM_RUN_DEVICES : 0),
+        .mmio = { .phys_addr = a->addr, .len = a->size, .is_write = a->write },
+    };
+    bool handled;
+
+    memcpy(run.mmio.data, a->data, sizeof(run.mmio.data));
+    handled = gm_handle_mmio(&run, MEMTXATTRS_UNSPECIFIED);
+    memcpy(a->data, run.mmio.data, sizeof(run.mmio.data));
+    return handled;
+}
+
+/* --- as at the start ------------------------------------------------------ */
 
 static void forget_events(GmState *s)
 {

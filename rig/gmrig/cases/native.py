@@ -220,7 +220,16 @@ def gmcc_unit(bench):
 @case
 def qemu_unit(bench):
     run_suite(bench, ["make", "--no-print-directory", "-C", "qemu-gm/tests",
-                      f"O={bench.config.built('qemu-unit')}", "check"])
+                      f"O={bench.config.built('qemu-unit')}", "check-unit"])
+
+
+@case
+def qemu_machine(bench):
+    config = bench.config
+    run_suite(bench, ["make", "--no-print-directory", "-C", "qemu-gm/tests",
+                      f"O={config.built('qemu-unit')}",
+                      f"PARTS={config.need(config.built('qemu-parts'), 'qemu-parts')}",
+                      "check-machine"])
 
 
 @case
