@@ -292,6 +292,10 @@ static void test_direct(void)
     expect_direct(false);
     memory_region_set_readonly(part, false);
     expect_direct(true);
+    memory_region_set_log(part, true, DIRTY_MEMORY_VGA);
+    expect_direct(false);
+    memory_region_set_log(part, false, DIRTY_MEMORY_VGA);
+    expect_direct(true);
     machine_forget();
     card_remove(pdev);
 }

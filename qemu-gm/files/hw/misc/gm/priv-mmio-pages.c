@@ -132,6 +132,14 @@ static void gm_bar_changed(MemoryListener *listener,
     container_of(listener, GmBar, listener)->changed = true;
 }
 
+/* Somebody wants to know of writes, or does not any more. */
+static void gm_bar_logging(MemoryListener *listener,
+                           MemoryRegionSection *section, int old_mask,
+                           int new_mask)
+{
+    gm_bar_changed(listener, section);
+}
+
 /* Called for changes anywhere. */
 static void gm_bar_commit(MemoryListener *listener)
 {
@@ -154,6 +162,8 @@ void gm_bar_watch(GmBar *bar)
         .name = "gm-bar",
         .region_add = gm_bar_changed,
         .region_del = gm_bar_changed,
+        .log_start = gm_bar_logging,
+        .log_stop = gm_bar_logging,
         .commit = gm_bar_commit,
     };
     memory_listener_register(&bar->listener, bar->as);
