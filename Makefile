@@ -51,7 +51,9 @@ help:
 	@echo 'soak             for long, and what is left of it afterwards:'
 	@echo '  soak-guests    16 threads and 10^6 crossings while modules come and go; QEMU killed at any moment'
 	@echo '  soak-machines  10^4 machines created, sealed and destroyed'
-	@echo 'coverage-kvm     what the raw attacks, a guest, fuzz-kvm and check-faults, two minutes each, reach of KVM'"'"'s files'
+	@echo 'coverage         what tests reach of our files, line by line: coverage-qemu and coverage-kvm'
+	@echo '  coverage-qemu  of QEMU'"'"'s side, its own tests'
+	@echo '  coverage-kvm   of KVM'"'"'s: the raw attacks, a guest, fuzz-kvm and check-faults, two minutes each'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
@@ -263,6 +265,12 @@ soak-machines: kvm-gm qemu raw-attacks
 
 soak: soak-guests soak-machines
 
+coverage-qemu: qemu-parts
+	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-unit PARTS=$(B)/qemu-parts coverage
+
+# What takes a machine comes last.
+coverage: coverage-qemu coverage-kvm
+
 coverage-kvm: kvm-gm-coverage qemu guest images raw-attacks
 	$(RIG) hammer --l1-kernel=debug --coverage --seconds 120 fuzz-ioctls fuzz-gates faults signals
 
@@ -275,7 +283,7 @@ run-check-selftests: kvm-gm kvm-stock qemu selftests
 run-check-style: configured
 	rig/check-style
 
-.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak soak-guests soak-machines coverage-kvm
+.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak soak-guests soak-machines coverage coverage-qemu coverage-kvm
 .PHONY: check-debug check-selftests check-style debug-kernel kvm-gm-debug kvm-stock-debug \
 	selftests run-check-debug run-check-selftests run-check-style
 

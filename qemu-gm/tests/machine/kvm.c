@@ -233,6 +233,7 @@ static int fake_query(struct kvm_gm_query *q)
     q->flags = s->flags;
     q->generation = s->generation;
     q->crossings[KVM_GM_IN_CALL] = s->in_calls;
+    q->lost = s->lost;
     return 0;
 }
 
@@ -259,7 +260,7 @@ static int fake_counts(struct kvm_gm_counts *c)
         return -EINVAL;
     }
     for (i = 0; i < c->nr_gates; i++) {
-        counts[i] = i;
+        counts[i] = i / 2;
     }
     return 0;
 }
@@ -274,7 +275,9 @@ static int fake_grant(const struct kvm_gm_grant *g, bool revoke)
     fake_kvm_must(g->size == sizeof(*g) && g->kind >= KVM_GM_PRIV_MSR &&
                   g->kind < KVM_GM_NR_PRIVILEGES && g->first <= g->last &&
                   g->limit <= KVM_GM_MWAIT_MAX_HINT, "a bad struct kvm_gm_grant");
-    if (revoke ? fake_kvm.revoke : fake_kvm.grant) {
+    if (!revoke && fake_kvm.grant_first) {
+        fake_kvm.grant_first--;
+    } else if (revoke ? fake_kvm.revoke : fake_kvm.grant) {
         return revoke ? fake_kvm.revoke : fake_kvm.grant;
     }
     if (!s) {

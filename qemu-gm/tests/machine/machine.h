@@ -148,6 +148,7 @@ typedef struct FakeSeal {
     struct kvm_gm_grant grants[KVM_GM_MAX_GRANTS];
     unsigned nr_grants;
     uint64_t in_calls;
+    uint32_t lost;              /* activations */
 } FakeSeal;
 
 typedef struct FakeKvm {
@@ -156,6 +157,7 @@ typedef struct FakeKvm {
     bool enabled;
     /* What calls return, in place of doing anything; 0: they do. */
     int seal, unseal, query, grant, revoke, map, counts, translate;
+    unsigned grant_first;       /* so many calls do before `grant' is returned */
     int map_interrupted;        /* so many times -EINTR first */
     unsigned map_first;         /* so many calls do before `map' is returned */
     bool map_ends;              /* and to end a range does always */

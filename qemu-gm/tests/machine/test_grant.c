@@ -243,6 +243,25 @@ static void test_all_or_nothing(void)
     machine_forget();
 }
 
+/* What has been given and cannot be taken back is told. */
+static void test_not_undone(void)
+{
+    g_autoptr(strList) grants = machine_list((const char *[]) { "hostinfo", "msr=0x35", NULL });
+    Error *err = NULL;
+
+    start(true);
+    fake_kvm.grant = -EPERM;
+    fake_kvm.grant_first = 1;
+    fake_kvm.revoke = -EBUSY;
+    machine_listen();
+    g_assert(!gm_privilege_grant(gm_find_name(gm_state(), GM_TEST_NAME), grants, &err));
+    machine_expect_heard("guarded-modules: 'hostinfo': KVM did not revoke it: Device or resource "
+                         "busy");
+    machine_expect_error(err, "'msr=0x35': KVM lets no module have it");
+    expect_granted(GM_TEST_NAME, "");
+    machine_forget();
+}
+
 /* What is named twice is revoked once, and if that fails given back once. */
 static void test_twice(void)
 {
@@ -347,6 +366,7 @@ void suite_grant(void)
     g_test_add_func("/gm/grant/kvm", test_kvm);
     g_test_add_func("/gm/grant/kvm-refuses", test_kvm_refuses);
     g_test_add_func("/gm/grant/all-or-nothing", test_all_or_nothing);
+    g_test_add_func("/gm/grant/not-undone", test_not_undone);
     g_test_add_func("/gm/grant/twice", test_twice);
     g_test_add_func("/gm/grant/over", test_over);
     g_test_add_func("/gm/grant/quarantined", test_quarantined);

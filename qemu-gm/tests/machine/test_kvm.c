@@ -6,6 +6,7 @@
 
 #include "machine.h"
 #include "suites.h"
+#include "qapi/qapi-commands-misc.h"
 #include "kvm.h"
 
 static void refuse(const char *why)
@@ -57,12 +58,15 @@ static void test_enable(void)
 static void test_not_enabled(void)
 {
     const char *const grants[] = { "pio=0x60-0x64", "mmio=nic0", NULL };
+    g_autofree char *info = NULL;
     uint8_t value;
 
     machine_register(machine_image, grants, &error_abort);
     g_assert_cmpint(machine_seal(MACHINE_IMAGE, 0), ==, 0);
     g_assert(!read_port(&value));
     g_assert(!read_memory());
+    info = qmp_human_monitor_command("info gm", false, 0, &error_abort);
+    g_assert(strstr(info, "sealing: not possible without KVM\r\n"));
     fake_kvm.nr_unseals = 0;
     gm_machine_reset(gm_state());
     g_assert_cmpuint(fake_kvm.nr_unseals, ==, 1);

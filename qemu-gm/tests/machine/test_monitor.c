@@ -6,6 +6,8 @@
 
 #include "machine.h"
 #include "suites.h"
+#include "hw/misc/gm/hmp.h"
+#include "qemu/readline.h"
 #include "qapi/qapi-commands-guarded-modules.h"
 #include "qapi/qapi-commands-misc.h"
 
@@ -86,36 +88,36 @@ static void test_info(void)
 
     expect("info gm", "key: CN=signer\nno modules registered\nseals refused: 0\nviolations: 0 "
            "(none)\n");
-    entry = machine_register(machine_image, (const char *[]) { "pio=0x64", "mmio=nic0", NULL },
-                             &error_abort);
+    entry = machine_register(machine_image, (const char *[]) { "pio=0x64", "mmio=nic0",
+                                                              "hostinfo", NULL }, &error_abort);
     g_assert_cmpint(machine_seal(MACHINE_IMAGE, 0), ==, 0);
     fake_kvm.seals[1].in_calls = 3;
+    fake_kvm.seals[1].lost = 2;
     exit.generation = entry->plan->seal.generation;
     gm_handle_exit(first_cpu, &exit);
     machine_nic->config_write(machine_nic, PCI_VENDOR_ID, 0, 2);
 
     wanted = g_strdup_printf(
         "key: CN=signer\n"
-        "gmtest: sealed (seal 1), 84 pages, activations 0 of 4, gates 8\n"
+        "gmtest: sealed (seal 1), 84 pages, activations 0 of 4 (2 lost), gates 8\n"
         "  image:      id 5a5a5a5a5a5a, %s, signed by signer\n"
         "  crossings:  in-call 3, out-return 0, out-call 0, in-return 0, event-exit 0, resume 0\n"
         "  violations: write 1\n"
         "  policy:     inject\n"
         "  requests:   mmio=8086:10d3, pio=0x60-0x64, msr=0x35, msr=0x198-0x199:rw, hostinfo\n"
-        "  grants:     pio=0x64, mmio=nic0\n"
+        "  grants:     pio=0x64, mmio=nic0, hostinfo\n"
         "  hidden:     pio=0x64: guest's reads 0, writes 0\n"
         "  hidden:     mmio=nic0: guest's reads 0, writes 0\n"
         "  refused:    mmio=nic0: guest's writes to configuration space 1\n"
         "  reached:    mmio=nic0: BAR 0 in 32 own pages, 0 without exits; BAR 1 where the guest "
         "maps it; BAR 2 by ports; BAR 3 in 4 own pages, 0 without exits\n"
         "  crossings by gate:\n"
-        "               7 resume            resume\n"
-        "               6 in-return         in_return\n"
-        "               5 in-call           xmit\n"
-        "               4 in-call           exit\n"
-        "               3 in-call           init\n"
-        "               2 out-return        out_return\n"
-        "               1 out-call-indirect indirect\n"
+        "               3 in-return         in_return\n"
+        "               3 resume            resume\n"
+        "               2 in-call           exit\n"
+        "               2 in-call           xmit\n"
+        "               1 in-call           init\n"
+        "               1 out-return        out_return\n"
         "seals refused: 0\n"
         "violations: 1 (write 1)\n"
         "  #1 write: module gmtest, rip 0x10, address 0x20, gpa 0x3000, gate _printk, CPU 0\n",
@@ -136,10 +138,39 @@ static void test_info(void)
     machine_forget();
 }
 
+static void complete(void (*finder)(ReadLineState *rs, int nb_args, const char *str), int nb_args,
+                     const char *str, const char *wanted)
+{
+    g_autofree ReadLineState *rs = g_new0(ReadLineState, 1);
+    g_autoptr(GString) text = g_string_new(NULL);
+    int i;
+
+    finder(rs, nb_args, str);
+    for (i = 0; i < rs->nb_completions; i++) {
+        g_string_append_printf(text, "%s%s", i ? " " : "", rs->completions[i]);
+        g_free(rs->completions[i]);
+    }
+    g_assert_cmpstr(text->str, ==, wanted);
+}
+
+static void test_completion(void)
+{
+    machine_register(machine_image, (const char *[]) { "msr=0x35", NULL }, &error_abort);
+    machine_register(machine_greedy, NULL, &error_abort);
+    complete(gm_unregister_completion, 2, "", "gmtest greedy");
+    complete(gm_unregister_completion, 2, "gm", "gmtest");
+    complete(gm_unregister_completion, 3, "", "");
+    complete(gm_grant_completion, 2, "gr", "greedy");
+    complete(gm_grant_completion, 3, "mwa", "mwait");
+    complete(gm_revoke_completion, 3, "m", "msr=0x35");
+    machine_forget();
+}
+
 void suite_monitor(void)
 {
     machine_start("", NULL);
     g_test_add_func("/gm/monitor/register", test_register);
     g_test_add_func("/gm/monitor/qmp", test_qmp);
     g_test_add_func("/gm/monitor/info", test_info);
+    g_test_add_func("/gm/monitor/completion", test_completion);
 }

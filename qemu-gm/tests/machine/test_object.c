@@ -6,7 +6,10 @@
 
 #include "machine.h"
 #include "suites.h"
+#include "qobject/qjson.h"
+#include "qobject/qobject.h"
 #include "qom/object_interfaces.h"
+#include "qom/qom-qobject.h"
 
 static Object *add(const char *file, Error **errp)
 {
@@ -27,9 +30,16 @@ static void test_start(void)
 {
     GmEntry *entry = gm_find_name(gm_state(), GM_TEST_NAME);
     Object *o = object_resolve_path_component(object_get_objects_root(), "m0");
+    QObject *grants;
+    GString *text;
 
     g_assert(entry && o);
     g_assert(entry->object == o);
+    grants = object_property_get_qobject(o, "grants", &error_abort);
+    text = qobject_to_json(grants);
+    g_assert_cmpstr(text->str, ==, "[\"hostinfo\", \"pio=0x60\"]");
+    g_string_free(text, true);
+    qobject_unref(grants);
     g_assert_cmpint(entry->policy, ==, GM_VIOLATION_POLICY_STOP);
     g_assert_cmpuint(entry->grants->len, ==, 2);
     user_creatable_del("m0", &error_abort);

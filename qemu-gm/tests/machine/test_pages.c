@@ -348,6 +348,7 @@ static void rom_and_ports(PCIDevice *pdev)
     card_bar(pdev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, 2048);
     card_bar(pdev, 1, PCI_BASE_ADDRESS_SPACE_IO, GM_PAGE_SIZE);
     card_bar(pdev, 2, PCI_BASE_ADDRESS_SPACE_MEMORY, 32 * 1024 * 1024);
+    card_bar(pdev, 3, PCI_BASE_ADDRESS_SPACE_MEMORY, 512 * 1024);
     card_bar(pdev, PCI_ROM_SLOT, 0, GM_PAGE_SIZE);
 }
 
@@ -366,9 +367,10 @@ static void test_no_pages(void)
 
     pdev->config_write(pdev, PCI_BASE_ADDRESS_1, 0x8000, 4);
     pdev->config_write(pdev, PCI_BASE_ADDRESS_2, 0xe8000000, 4);
+    pdev->config_write(pdev, PCI_BASE_ADDRESS_3, 0xe4000000, 4);
     pdev->config_write(pdev, PCI_ROM_ADDRESS, rom | PCI_ROM_ADDRESS_ENABLE, 4);
     start("mmio=card");
-    expect_bars("0 guest-pages, 1 ports, 2 guest-pages, 6 guest-pages");
+    expect_bars("0 guest-pages, 1 ports, 2 guest-pages, 3 guest-pages, 6 guest-pages");
     g_assert_cmpuint(fake_kvm.nr_maps, ==, 0);
 
     g_assert(access_guest(CARD_BAR, 4, &value));

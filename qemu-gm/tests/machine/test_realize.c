@@ -9,6 +9,7 @@
 #include "hw/misc/gm/gm_device.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/qdev-core.h"
+#include "qapi/qapi-commands-guarded-modules.h"
 #include "qapi/qapi-commands-migration.h"
 #include "qemu/rcu.h"
 #include "system/kvm.h"
@@ -111,6 +112,10 @@ static void test_files(void)
     refuse_with(plain, text);
     refuse("keyring=/nonexistent/keys", "cannot read the keyring: Could not open "
            "'/nonexistent/keys': No such file or directory");
+    if (!access("/sys/kernel/uevent_seqnum", R_OK)) {
+        refuse("keyring=/sys/kernel/uevent_seqnum", "cannot read the keyring: "
+               "'/sys/kernel/uevent_seqnum': it became shorter");
+    }
     refuse_with("crl=/nonexistent/crl", "cannot read the revocation lists: Could not open "
                 "'/nonexistent/crl': No such file or directory");
 }
@@ -184,13 +189,31 @@ static void test_goes(void)
     qemu_devices_reset(RESET_TYPE_COLD);
     g_assert_cmpuint(fake_kvm.nr_unseals, ==, 0);
     g_assert_cmpint(machine_seal(MACHINE_IMAGE, 0), ==, -ENODEV);
-    g_assert(!machine_register(machine_image, NULL, NULL));
+}
+
+/* Commands say so. */
+static void test_none(void)
+{
+    static const char none[] = "this virtual machine has no guarded-modules device";
+    Error *err = NULL;
+
+    g_assert(!machine_register(machine_image, NULL, &err));
+    machine_expect_error(g_steal_pointer(&err), none);
+    g_assert(!gm_unregister("x", &err));
+    machine_expect_error(g_steal_pointer(&err), none);
+    g_assert(!machine_grant("x", "hostinfo", &err));
+    machine_expect_error(g_steal_pointer(&err), none);
+    g_assert(!machine_revoke("x", "hostinfo", &err));
+    machine_expect_error(g_steal_pointer(&err), none);
+    g_assert(!qmp_query_gm(false, false, &err));
+    machine_expect_error(g_steal_pointer(&err), none);
 }
 
 void suite_realize(void)
 {
     machine_start(NULL, NULL);
     g_test_add_func("/gm/realize/needs-kvm", test_needs_kvm);
+    g_test_add_func("/gm/realize/none", test_none);
     g_test_add_func("/gm/realize/properties", test_properties);
     g_test_add_func("/gm/realize/files", test_files);
     g_test_add_func("/gm/realize/one-only", test_one_only);

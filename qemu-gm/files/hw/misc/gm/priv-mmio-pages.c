@@ -55,9 +55,7 @@ static uint64_t gm_bar_host(GmBar *bar, hwaddr offset)
                                                GM_PAGE_SIZE);
     uintptr_t host = 0;
 
-    if (!s.mr) {
-        return 0;
-    }
+    /* Where the BAR has nothing, it is the root itself. */
     if (memory_region_is_ram(s.mr) && !s.readonly &&
         !memory_region_get_dirty_log_mask(s.mr) &&
         s.offset_within_address_space == offset &&

@@ -39,8 +39,6 @@
 #include "hw/misc/gm/guarded_modules.h"
 #include "priv-mmio.h"
 
-#define GM_ANY_PCI_ID UINT32_MAX
-
 /* Those that are raised. */
 static QLIST_HEAD(, GmMmio) gm_mmio_list = QLIST_HEAD_INITIALIZER(gm_mmio_list);
 
@@ -144,19 +142,13 @@ static bool gm_mmio_init(GmPrivilege *p, const char *value, Error **errp)
 
 static char *gm_mmio_describe(const struct gm_privilege *what)
 {
-    if (!what->first && what->last == GM_ANY_PCI_ID) {
+    /* Images ask for one device, or for any. */
+    if (what->first != what->last) {
         return g_strdup("mmio");
     }
-    if (what->first == what->last) {
-        return g_strdup_printf("mmio=%04" PRIx64 ":%04" PRIx64,
-                               (uint64_t)what->first >> 16,
-                               (uint64_t)what->first & 0xffff);
-    }
-    return g_strdup_printf("mmio=%04" PRIx64 ":%04" PRIx64 "-%04" PRIx64
-                           ":%04" PRIx64, (uint64_t)what->first >> 16,
-                           (uint64_t)what->first & 0xffff,
-                           (uint64_t)what->last >> 16,
-                           (uint64_t)what->last & 0xffff);
+    return g_strdup_printf("mmio=%04" PRIx64 ":%04" PRIx64,
+                           (uint64_t)what->first >> 16,
+                           (uint64_t)what->first & 0xffff);
 }
 
 static bool gm_mmio_overlaps(const GmPrivilege *a, const GmPrivilege *b)

@@ -120,11 +120,8 @@ static bool gm_pio_add(GmPio *io, uint64_t port, uint64_t last, uint64_t *next,
     bool ok = true;
     uint64_t size;
 
+    /* Where nothing is, that is the I/O space itself. */
     section = memory_region_find(get_system_io(), port, last - port + 1);
-    if (!section.mr) {
-        *next = last + 1;
-        return true;
-    }
     port = section.offset_within_address_space;
     size = int128_get64(section.size);
     *next = port + size;
