@@ -36,7 +36,7 @@ static void check_this_module(struct vimg *v, const struct vsec *s, const struct
 
 	if (g && g->kind == KVM_GM_GATE_IN_CALL && g->flags & KVM_GM_GATE_F_EXIT)
 		return;
-	if (t->kind == KVM_GM_REGION_GATES && !g && !v->init_sec && off >= 0 && (uint64_t)off < t->size) {
+	if (t->kind == KVM_GM_REGION_GATES && !g && !v->init_sec && (uint64_t)off < t->size) {
 		v->init_sec = t;
 		v->init_off = off;
 		return;

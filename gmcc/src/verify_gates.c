@@ -54,15 +54,15 @@ static void check_in_call(struct vimg *v, const struct gm_gate *g, const struct 
 	const struct vsec *t = NULL;
 	const struct vsym *f;
 
-	if (g->offset < sizeof(endbr64) || !bytes_at(s, g->offset - sizeof(endbr64), endbr64, sizeof(endbr64)))
+	if (!bytes_at(s, g->offset - sizeof(endbr64), endbr64, sizeof(endbr64)))
 		finding(v, "gate", s, g->offset, "no endbr64 before the in-call.");
 	else
 		cover(seen, s, g->offset - sizeof(endbr64), sizeof(endbr64));
 	for (uint32_t i = 0; i < v->man->regions.count; i++)
 		if (v->region_secs[i] && v->regions[i].anchor == g->target_anchor)
 			t = v->region_secs[i];
-	if (!t || t->kind != KVM_GM_REGION_TEXT || g->target_addend < 0 ||
-	    !vinsn_at(t, g->target_addend)) {
+	/* Nothing but text has instructions. */
+	if (!t || !vinsn_at(t, g->target_addend)) {
 		finding(v, "gate", s, g->offset, "the in-call does not lead to an instruction of text.");
 		return;
 	}

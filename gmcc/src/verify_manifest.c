@@ -394,8 +394,6 @@ void verify_relocs(struct vimg *v)
 
 		if (!s)
 			continue;
-		if (!s->data && s->nr_rels)
-			finding(v, "relocation", s, 0, "relocations without content.");
 		for (size_t j = 0; ok && j < s->nr_rels; j++, n++) {
 			const struct vrel *r = &s->rels[j];
 			const struct gm_reloc *g = &v->relocs[n];

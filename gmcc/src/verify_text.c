@@ -111,7 +111,7 @@ static void match_rels(struct vimg *v, const struct vsec *s, const cs_insn *in, 
 				x->prefix[1] == X86_PREFIX_GS ? "used as" : "no");
 
 		if (at + r->width > n->len ||
-		    (at != x->encoding.disp_offset && at != x->encoding.imm_offset) || !at) {
+		    (at != x->encoding.disp_offset && at != x->encoding.imm_offset)) {
 			finding(v, "relocation", s, r->off, "no field of the instruction, %s %s.",
 				in->mnemonic, in->op_str);
 			continue;

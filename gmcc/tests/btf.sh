@@ -76,7 +76,19 @@ wrong "another size" 12 10 "0: pointer: wrong magic or size."
 wrong "another image's pointers" 16 ffffff "10: pointer: of another image."
 wrong "a table outside" 52 ff "0: pointer: a table is misaligned or outside of it."
 wrong "a misaligned table" 48 42 "0: pointer: a table is misaligned or outside of it."
+wrong_image "$tmp/protos.gm.ko" "pointers twice" \
+	'i.header(".orc_header", name=i.sec(".gm.pointers")["name"], flags=0)' \
+	".gm.pointers+0x0: pointer: a second section of this name."
+wrong_image "$tmp/protos.gm.ko" "pointers without content" 'i.header(".gm.pointers", type=8)' \
+	".gm.pointers+0x0: pointer: empty, or loaded."
+wrong_image "$tmp/protos.gm.ko" "pointers that are loaded" 'i.header(".gm.pointers", flags=2)' \
+	".gm.pointers+0x0: pointer: empty, or loaded."
+wrong "a table in the header" 48 08 "0: pointer: a table is misaligned or outside of it."
+wrong "a table beyond" 49 ff "0: pointer: a table is misaligned or outside of it."
+wrong "strings beyond" 57 ff "0: pointer: a table is misaligned or outside of it."
+wrong "no strings" 60 00000000 "0: pointer: the strings do not start and end with NUL."
 wrong "a pointer of no gate" 68 01 "0: pointer: entry 0 is about no gate that passes arguments."
+wrong "a pointer of the resume gate" 68 10000000 "0: pointer: entry 0 is about no gate that passes arguments."
 wrong "a pointer of no region" 67 01 "0: pointer: a pointer is out of order."
 wrong "a type outside" 74 ff "0: pointer: a pointer has a bad type."
 wrong "a seventh argument" 80 06 "0: pointer: a pointer has a bad argument or flag."

@@ -52,37 +52,20 @@ pages 'aw"' 12 8192 '	.section .gm.devices, "aw", @progbits, unique, 1
 	.zero 8192' > "$tmp/devices.s"
 declined "two such sections" "two sealed sections .gm.devices. Link the module with ld -r." --privilege mmio < "$tmp/devices.s"
 
-# What verify says of an image that is wrong: CHANGE is of mkwrong's Image.
-# wrong_pages NAME CHANGE FINDING...
-wrong_pages() {
-	name=$1
-	python3 - "$here/mkwrong" "$tmp/devices.gm.ko" "$tmp/wrong.gm.ko" "$2" <<-'P' || { not_ok "makes $name"; return; }
-	import importlib.machinery, importlib.util, sys
-	loader = importlib.machinery.SourceFileLoader("mkwrong", sys.argv[1])
-	mkwrong = importlib.util.module_from_spec(importlib.util.spec_from_loader("mkwrong", loader))
-	sys.dont_write_bytecode = True
-	loader.exec_module(mkwrong)
-	i = mkwrong.Image(open(sys.argv[2], "rb").read())
-	exec(sys.argv[4])
-	open(sys.argv[3], "wb").write(i.data)
-	P
-	shift 2
-	fails "finds $name" 1 "$(printf "$tmp/wrong.gm.ko: %s\n" "$@")" "$GMCC_SAN" verify -q "$tmp/wrong.gm.ko"
-}
 { pages 'aw"' 12 8192; printf '\t.section .rodata, "a"\n\tr: .zero 16\n\t.data\n\t.quad r\n'; } | assemble "$tmp/devices.ko"
 "$GMCC" guard -q --privilege mmio --privilege mwait -o "$tmp/devices.gm.ko" "$tmp/devices.ko"
-wrong_pages "pages for registers that nothing asks for" 'i.entry("privileges", 0, kind=2, first=0, last=0)' \
+wrong_image "$tmp/devices.gm.ko" "pages for registers that nothing asks for" 'i.entry("privileges", 0, kind=2, first=0, last=0)' \
 	".gm.manifest+0x0: region: 1 regions for devices with 2 pages, and mmio is not requested."
-wrong_pages "registers in data" 'i.entry("regions", i.region(".gm.devices"), kind=5)' \
+wrong_image "$tmp/devices.gm.ko" "registers in data" 'i.entry("regions", i.region(".gm.devices"), kind=5)' \
 	".gm.devices+0x0: region: region kind 5 is not what this section is for." \
 	".gm.manifest+0x70: region: 32 stacks of 3 pages, but 98 pages of stack." \
 	".text+0x13 (f+0x3): private: takes the address of private data, .gm.devices-4."
-wrong_pages "read-only registers" 'i.header(".gm.devices", flags=2)' \
+wrong_image "$tmp/devices.gm.ko" "read-only registers" 'i.header(".gm.devices", flags=2)' \
 	".gm.devices+0x0: region: section flags 0x2 do not fit region kind 7."
-wrong_pages "constants as registers" 'i.entry("regions", i.region(".rodata"), kind=7)' \
+wrong_image "$tmp/devices.gm.ko" "constants as registers" 'i.entry("regions", i.region(".rodata"), kind=7)' \
 	".rodata+0x0: region: section flags 0x2 do not fit region kind 7." \
 	".rodata+0x0: region: content, where there may be none." \
 	".rodata+0x0: region: region kind 7 is not what this section is for." \
 	".gm.manifest+0x0: region: 2 regions for devices with 3 pages, and mmio is requested."
-wrong_pages "a page too few" 'i.entry("regions", i.region(".gm.devices"), size=4096); i.header(".gm.devices", size=4096); i.entry("anchors", [k for k, a in enumerate(i.tables("anchors")) if a["size"] == 8192][0], size=4096)' \
+wrong_image "$tmp/devices.gm.ko" "a page too few" 'i.entry("regions", i.region(".gm.devices"), size=4096); i.header(".gm.devices", size=4096); i.entry("anchors", [k for k, a in enumerate(i.tables("anchors")) if a["size"] == 8192][0], size=4096)' \
 	".gm.manifest+0x0: region: 1 regions for devices with 1 pages, and mmio is requested."

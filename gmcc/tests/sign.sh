@@ -47,7 +47,8 @@ make_key() {
 }
 
 # Of OpenSSL's tools only `ca' sets both ends of a validity.
-make_expired() {
+# make_dated NAME START END: a certificate that is valid then.
+make_dated() {
 	mkdir -p "$tmp/ca/new"
 	: > "$tmp/ca/index"
 	cat > "$tmp/ca/config" <<-C
@@ -62,11 +63,10 @@ make_expired() {
 	[any]
 	commonName = supplied
 	C
-	openssl req -new -newkey rsa:2048 -nodes -keyout "$tmp/old.key" -out "$tmp/old.csr" \
-		-subj /CN=old 2> /dev/null
-	openssl ca -batch -selfsign -config "$tmp/ca/config" -keyfile "$tmp/old.key" \
-		-startdate 20200101000000Z -enddate 20200102000000Z -notext -in "$tmp/old.csr" \
-		-out "$tmp/old.crt" 2> /dev/null
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$tmp/$1.key" -out "$tmp/$1.csr" \
+		-subj "/CN=$1" 2> /dev/null
+	openssl ca -batch -selfsign -config "$tmp/ca/config" -keyfile "$tmp/$1.key" \
+		-startdate "$2" -enddate "$3" -notext -in "$tmp/$1.csr" -out "$tmp/$1.crt" 2> /dev/null
 }
 
 if make_key good rsa:2048 && make_key stranger rsa:2048 &&
@@ -148,11 +148,16 @@ open(sys.argv[2], 'wb').write(d[:at] + b'licence' + d[at + 7:])" "$tmp/good.gm.k
 	fails "a keyring without certificates" 1 \
 		"gmcc: $tmp/good.key: no X.509 certificate, in PEM or DER form." \
 		"$GMCC_SAN" verify -q --keyring "$tmp/good.key" "$tmp/good.gm.ko"
-	make_expired
+	make_dated old 20200101000000Z 20200102000000Z
 	"$GMCC" sign --key "$tmp/old.key" --cert "$tmp/old.crt" -o "$tmp/old.gm.ko" "$tmp/image.gm.ko"
 	fails "an expired certificate" 1 \
 		"$tmp/old.gm.ko: signature: the signer's certificate has expired (/CN=old)." \
 		"$GMCC_SAN" verify -q --keyring "$tmp/old.crt" "$tmp/old.gm.ko"
+	make_dated new 20990101000000Z 20990102000000Z
+	"$GMCC" sign --key "$tmp/new.key" --cert "$tmp/new.crt" -o "$tmp/new.gm.ko" "$tmp/image.gm.ko"
+	fails "a certificate of the future" 1 \
+		"$tmp/new.gm.ko: signature: the signer's certificate is not valid yet (/CN=new)." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/new.crt" "$tmp/new.gm.ko"
 	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/ca.key" -out "$tmp/ca.crt" -subj /CN=ca \
 		-days 2 -addext keyUsage=critical,keyCertSign 2> /dev/null
 	"$GMCC" sign --key "$tmp/ca.key" --cert "$tmp/ca.crt" -o "$tmp/ca.gm.ko" "$tmp/image.gm.ko"
@@ -172,6 +177,28 @@ open(sys.argv[2], 'wb').write(d[:at] + b'licence' + d[at + 7:])" "$tmp/good.gm.k
 	fails "a detached signature that is none" 1 \
 		"$tmp/image.gm.ko: signature: not one PKCS#7 signature in DER form." \
 		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" --signature "$tmp/good.crt" "$tmp/image.gm.ko"
+	{ cat "$tmp/image.gm.ko.p7s"; echo; } > "$tmp/longer.p7s"
+	fails "a detached signature with more behind it" 1 \
+		"$tmp/image.gm.ko: signature: not one PKCS#7 signature in DER form." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" --signature "$tmp/longer.p7s" "$tmp/image.gm.ko"
+	openssl cms -data_create -in "$tmp/image.gm.ko" -outform DER -out "$tmp/data.p7s"
+	fails "a message that is no signature" 1 \
+		"$tmp/image.gm.ko: signature: not one PKCS#7 signature in DER form." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" --signature "$tmp/data.p7s" "$tmp/image.gm.ko"
+	openssl cms -sign -binary -in "$tmp/image.gm.ko" -signer "$tmp/good.crt" -inkey "$tmp/good.key" \
+		-signer "$tmp/curve.crt" -inkey "$tmp/curve.key" -outform DER -out "$tmp/both.p7s"
+	fails "two signers" 1 "$tmp/image.gm.ko: signature: not exactly one signer." \
+		"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" --signature "$tmp/both.p7s" "$tmp/image.gm.ko"
+	# The trailer: its kind is byte 2 of 12, its length the last 4, before a mark of 28 bytes.
+	for place in 38 32; do
+		python3 -c "
+import sys
+d = bytearray(open(sys.argv[1], 'rb').read())
+d[-int(sys.argv[3])] = 0x7f
+open(sys.argv[2], 'wb').write(d)" "$tmp/good.gm.ko" "$tmp/trailer.gm.ko" "$place"
+		fails "a trailer that is none, at $place" 1 "$tmp/trailer.gm.ko: signature: not signed." \
+			"$GMCC_SAN" verify -q --keyring "$tmp/good.crt" "$tmp/trailer.gm.ko"
+	done
 	openssl cms -sign -binary -in "$tmp/image.gm.ko" -signer "$tmp/curve.crt" -inkey "$tmp/curve.key" \
 		-outform DER -out "$tmp/openssl.p7s"
 	check "verify accepts what OpenSSL signs, attributes and all" "$GMCC_SAN" verify -q \

@@ -26,6 +26,49 @@ check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
 	# As deep as may be: the return address of the call is a page below the function's.
 	printf '\tfunc deep\n\tsub $4088, %%rsp\n\torc 4096\n\tcall ext\n\tadd $4088, %%rsp\n\torc 8\n\tret\n\tendfunc deep\n'
 	printf '\tfunc percpu\n\tmov %%gs:own(%%rip), %%eax\n\tret\n\tendfunc percpu\n'
+	cat <<-'S'
+	func again
+	push %rbx
+	orc 16
+	pop %rbx
+	orc 8
+	push %rbx
+	orc 16
+	sub $16, %rsp
+	orc 32
+	call ext
+	add $16, %rsp
+	orc 16
+	pop %rbx
+	orc 8
+	ret
+	endfunc again
+	func either
+	test %edi, %edi
+	jne 1f
+	push %rbx
+	jmp 2f
+	1: push %rax
+	2: orc 16
+	sub $16, %rsp
+	orc 32
+	call ext
+	add $24, %rsp
+	orc 8
+	ret
+	endfunc either
+	func reload
+	mov %rsp, %rax
+	push %rax
+	orc 16
+	sub $16, %rsp
+	orc 32
+	call ext
+	mov 16(%rsp), %rsp
+	orc 8
+	ret
+	endfunc reload
+	S
 } > "$tmp/asks.s"
 "$CC" -c -x assembler -o "$tmp/asks.ko" "$tmp/asks.s"
 check "guards it with requests" "$GMCC_SAN" guard -q --privilege hostinfo --privilege msr=0x35 \
@@ -36,6 +79,12 @@ for image in "$tmp"/wrong/*.ko; do
 	check "finds $(basename "$image" .ko)" says "$image" "${image%.ko}.txt"
 done
 
+{ cat "$tmp/in.s"; printf '\t.text\n\tfunc more\n\tcall missing\n\tret\n\tendfunc more\n'; } > "$tmp/more.s"
+"$CC" -c -x assembler -o "$tmp/more.ko" "$tmp/more.s"
+fails "guard --verify writes no image that does not verify" 1 \
+	"$tmp/more.gm.ko: __versions+0x0: import: no version of the import missing; the module loader refuses that.
+gmcc: $tmp/more.ko: the image does not verify. Report this module." \
+	"$GMCC_SAN" guard --verify -o "$tmp/more.gm.ko" "$tmp/more.ko"
 fails "inspect reads no manifest without content" 1 \
 	"gmcc: $tmp/wrong/manifest-without-content.ko: no manifest. Give an image that \`gmcc guard' wrote." \
 	"$GMCC_SAN" inspect "$tmp/wrong/manifest-without-content.ko"

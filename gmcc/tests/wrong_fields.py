@@ -56,6 +56,11 @@ class Fields:
         """Gives a section the name of another one."""
         self.image.header(section, name=self.image.sec(other)["name"])
 
+    def swap_gates(self, a, b):
+        rows = self.image.tables("gates")
+        self.image.entry("gates", a, **rows[b])
+        self.image.entry("gates", b, **rows[a])
+
     def swap(self, section):
         """The first two relocations of a section."""
         at = self.image.sec(".rela" + section)["offset"]
@@ -182,7 +187,6 @@ OBJECT = [
 ]
 
 MANIFEST = [
-    ("too-many-privileges", lambda f, i: f.table(184, 0xf8, 65), [table("privileges", 0xf8, 65)]),
     ("table-misaligned", lambda f, i: f.table(120, 0xfc), [table("anchors", 0xfc, 9)]),
     ("table-in-the-header", lambda f, i: f.table(120, 8), [table("anchors", 8, 9)]),
     ("table-too-long", lambda f, i: f.table(136, None, 1000),
@@ -206,7 +210,7 @@ MANIFEST = [
     ("gate-kind-0", lambda f, i: i.entry("gates", 3, kind=0), [bad(GATE)]),
     ("gate-kind-7", lambda f, i: i.entry("gates", 3, kind=7), [bad(GATE)]),
     ("gate-at-the-end", lambda f, i: i.entry("gates", 3, offset=0xffe), [bad(GATE)]),
-    ("frame-in-no-region", lambda f, i: i.entry("frames", 4, region=9), [bad("a frame has a bad place")]),
+    ("frame-in-no-region", lambda f, i: i.entry("frames", 4, region=9, offset=0), [bad("a frame has a bad place")]),
     ("trampoline-at-the-end", lambda f, i: i.manifest("trampoline_offset", 0xffb), [bad(TRAMPOLINE)]),
     ("return-at-the-end", lambda f, i: i.manifest("ret_offset", 0x1000), [bad(TRAMPOLINE)]),
     ("no-name", lambda f, i: i.manifest("name", b""),
@@ -395,6 +399,26 @@ REGIONS = [
         ".text+0x96: frame: no way to this call tells how large the frame is.",
         ".text+0xa0: frame: no way to this call tells how large the frame is.",
     ]),
+    ("relocation-too-few", lambda f, i: f.table(136, None, len(i.tables("relocs")) - 1),
+     [".gm.stubs+0xa7 (gm_dispatch+0x67): relocation: the manifest does not have this relocation (g-4), or not here."]),
+    ("relocation-of-the-next-region", lambda f, i: i.entry("relocs", 9, region=3),
+     [".rodata+0x0: relocation: the manifest does not have this relocation (gm_gate_g+0), or not here."]),
+    ("relocation-at-another-place", lambda f, i: i.entry("relocs", 2, offset=0x29),
+     [".text+0x28 (f+0x18): relocation: the manifest does not have this relocation (.data+0), or not here."]),
+    ("relocation-of-a-missing-region",
+     lambda f, i: (f.rename(".gm.stacks", ".gm.stackz"),
+      i.rela(".gm.stubs", 9, kind=0),
+      i.entry("relocs", 20, region=5, offset=0)), [
+        ".gm.manifest+0x0: region: region 5 is section .gm.stackz, which does not exist.",
+        ".gm.anchors+0x58: anchor: anchor 5 (.gm.stackz) is not what the loader fills in.",
+        ".gm.manifest+0x0: relocation: relocations out of order from entry 20 on.",
+    ]),
+    ("import-that-is-defined", lambda f, i: i.symbol("ext", shndx=i.index[".data"]),
+     [".gm.anchors+0x70: anchor: anchor 8 (ext) is not what the loader fills in."]),
+    ("anchor-of-another-shared-section",
+     lambda f, i: (i.entry("anchors", 6, size=120),
+      i.rela(".gm.anchors", 6, sym="section:.gm.anchors")),
+     [".gm.anchors+0x60: anchor: anchor 6 (.data) is not what the loader fills in."]),
     ("anchor-of-another-type", lambda f, i: i.rela(".gm.anchors", 8, kind=24),
      [".gm.anchors+0x70: anchor: anchor 8 (ext) is not what the loader fills in."]),
     ("anchor-among-the-header",
@@ -427,8 +451,279 @@ TEXT = [
     ]),
 ]
 
+# An AVX instruction that the disassembler does not know, with a displacement.
+AVX = (0xc4, 0x62, 0x7d, 0x5a, 0x3d, 0, 0, 0, 0, 0x0f, 0x1f, 0x80, 0, 0, 0, 0)
+
+CODE = [
+    ("avx-by-no-relocation", lambda f, i: i.put(".text", 0x50, *AVX),
+     [".text+0x50 (g+0x0): relocation: reference to text, in an AVX instruction."]),
+    ("avx-on-text",
+     lambda f, i: (i.put(".text", 0x50, *AVX),
+      i.rela(".text", 5, off=0x55, sym="section:.text", kind=2, addend=-4),
+      i.entry("relocs", 5, offset=0x55, type=4, anchor=0, addend=-4)), [
+        ".text+0x55 (g+0x5): relocation: not to data, or no field of an AVX instruction.",
+        ".text+0x55 (g+0x5): address: uses the address of text, .text-4, and not of a gate.",
+    ]),
+    ("avx-with-another-field",
+     lambda f, i: (i.put(".text", 0x50, 0xc4, 0xe2, 0x7d, 0x5a, 0x97, *[0] * 11),
+      i.rela(".text", 5, off=0x56),
+      i.entry("relocs", 5, offset=0x56)),
+     [".text+0x56 (g+0x6): relocation: not to data, or no field of an AVX instruction."]),
+    ("avx-of-another-map", lambda f, i: i.put(".text", 0xf00, 0xc4, 0xe4, 0x7d, 0x58, 0xc0),
+     [".text+0xf00: decode: byte 0xc4 is part of no instruction."]),
+    ("avx-without-operands", lambda f, i: i.put(".text", 0xf00, 0xc5, 0xfd, 0x77),
+     [".text+0xf00: decode: byte 0xc5 is part of no instruction."]),
+    ("avx-beyond-the-end", lambda f, i: i.put(".text", 0xffb, 0xc4, 0xe2, 0x7d, 0x5a, 0x97),
+     [".text+0xffb: decode: byte 0xc4 is part of no instruction."]),
+    ("relocation-of-padding", lambda f, i: (i.rela(".text", 5, off=0x61), i.entry("relocs", 5, offset=0x61)), [
+        ".text+0x61 (g+0x11): loader: nonzero bytes under a relocation; the module loader refuses that.",
+        ".text+0x61 (g+0x11): relocation: no field of the instruction, int3.",
+    ]),
+    ("load-from-the-same-function", lambda f, i: i.put(".text", 0x50, 0x48, 0x8b, 0x05, 0xfb, 0xff, 0xff, 0xff, 0x90),
+     [".text+0x50 (g+0x0): address: refers to text without a relocation, mov rax, qword ptr [rip - 5]."]),
+    ("load-of-a-label",
+     lambda f, i: (i.rela(".text", 1, sym="section:.text", addend=0x4d),
+      i.entry("relocs", 1, anchor=0, addend=0x4d)),
+     [".text+0x21 (f+0x11): address: uses the address of text, .text+77, and not of a gate."]),
+    ("vmfunc-in-the-init-stub", lambda f, i: i.put(".gm.gates", 0x73, 0x0f, 0x01, 0xd4), [
+        ".gm.gates+0x73 (gm_init+0x43): gate: the init stub does something else.",
+        ".gm.gates+0x73 (gm_init+0x43): gate: code among the gates that belongs to none (0x0f).",
+        ".gm.gates+0x73 (gm_init+0x43): hypercall: the bytes of a vmfunc, and no gate.",
+    ]),
+    ("vmcall-before-the-init-stub", lambda f, i: i.put(".gm.gates", 0x28, 0x0f, 0x01, 0xc1), [
+        ".gm.gates+0x28 (gm_trampoline+0x8): gate: code among the gates that belongs to none (0x0f).",
+        ".gm.gates+0x28 (gm_trampoline+0x8): hypercall: the bytes of a vmcall, and no gate.",
+    ]),
+    ("ends-in-half-a-hypercall", lambda f, i: i.put(".text", 0xffb, 0xb8, 0, 0, 0x0f, 0x01), [
+        ".text+0xffb: decode: control runs off the end of the region.",
+        ".text+0xfff: hypercall: ends like a hypercall begins; what lies behind it in memory could complete it.",
+    ]),
+    ("init-for-exit", lambda f, i: i.rela(".gnu.linkonce.this_module", 1, sym="gm_init"),
+     [".gnu.linkonce.this_module+0x500: address: the module structure points to gm_init+0, neither the init stub nor the exit gate."]),
+    ("init-before-the-gates", lambda f, i: i.rela(".gnu.linkonce.this_module", 0, sym="gm_ret", addend=-8), [
+        ".gnu.linkonce.this_module+0x138: address: the module structure points to gm_ret-8, neither the init stub nor the exit gate.",
+        ".gnu.linkonce.this_module+0x0: address: the module structure does not point to the init stub.",
+        ".gm.gates+0x30 (gm_init+0x0): gate: code among the gates that belongs to none (0xf3).",
+        ".gm.gates+0x73 (gm_init+0x43): hypercall: the bytes of a vmcall, and no gate.",
+        ".gm.gates+0x78 (gm_init+0x48): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("init-behind-the-gates", lambda f, i: i.rela(".gnu.linkonce.this_module", 0, sym="gm_ret", addend=4096), [
+        ".gnu.linkonce.this_module+0x138: address: the module structure points to gm_ret+4096, neither the init stub nor the exit gate.",
+        ".gnu.linkonce.this_module+0x0: address: the module structure does not point to the init stub.",
+        ".gm.gates+0x30 (gm_init+0x0): gate: code among the gates that belongs to none (0xf3).",
+        ".gm.gates+0x73 (gm_init+0x43): hypercall: the bytes of a vmcall, and no gate.",
+        ".gm.gates+0x78 (gm_init+0x48): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("gates-refer-to-an-import", lambda f, i: (i.rela(".gm.gates", 0, sym="ext"), i.entry("relocs", 10, anchor=8)),
+     [".gm.gates+0x5a (gm_init+0x2a): address: code among the gates refers to ext-4."]),
+    ("gates-refer-to-a-shared-import",
+     lambda f, i: (i.rela(".gm.gates", 0, sym="ext"),
+      i.entry("relocs", 10, anchor=8),
+      i.entry("anchors", 8, kind=2)), [
+        ".gm.anchors+0x70: anchor: anchor 8 (ext) is not what the loader fills in.",
+        ".gm.gates+0x5a (gm_init+0x2a): relocation: the manifest does not have this relocation (ext-4), or not here.",
+        ".gm.gates+0x5a (gm_init+0x2a): address: code among the gates refers to ext-4.",
+    ]),
+    ("gates-refer-to-an-absolute-symbol",
+     lambda f, i: (i.rela(".gm.gates", 0, sym="ext"),
+      i.entry("relocs", 10, anchor=8),
+      i.symbol("ext", shndx=0xfff1)), [
+        ".gm.anchors+0x70: anchor: anchor 8 (ext) is not what the loader fills in.",
+        ".gm.gates+0x5a (gm_init+0x2a): relocation: the manifest does not have this relocation (ext-4), or not here.",
+        ".gm.gates+0x5a (gm_init+0x2a): address: code among the gates refers to ext-4.",
+    ]),
+    ("gates-refer-absolutely", lambda f, i: (i.rela(".gm.gates", 0, kind=11), i.entry("relocs", 10, type=3)),
+     [".gm.gates+0x5a (gm_init+0x2a): address: code among the gates refers to .gm.anchors-4."]),
+    ("pointer-to-the-resume-gate", lambda f, i: i.rela(".data", 0, sym="gm_resume", addend=-4),
+     [".data+0x0: address: points among the gates, but to none, gm_resume-4."]),
+    ("pointer-to-a-stack", lambda f, i: i.rela(".data", 0, sym="section:.gm.stacks"),
+     [".data+0x0: private: holds the address of private data, .gm.stacks+0."]),
+    ("address-of-a-stack-in-text",
+     lambda f, i: (i.rela(".text", 2, sym="section:.gm.stacks"),
+      i.entry("relocs", 2, anchor=5)),
+     [".text+0x28 (f+0x18): private: takes the address of private data, .gm.stacks+0."]),
+    ("load-from-a-gate",
+     lambda f, i: (i.rela(".text", 1, sym="gm_gate_g"),
+      i.entry("relocs", 1, anchor=3, addend=0x12c)),
+     [".text+0x21 (f+0x11): address: points among the gates, but to none, gm_gate_g-4."]),
+    ("address-among-the-gates-in-text",
+     lambda f, i: (i.rela(".text", 2, sym="gm_ret"),
+      i.entry("relocs", 2, anchor=3)),
+     [".text+0x28 (f+0x18): address: points among the gates, but to none, gm_ret+0."]),
+]
+
+GATES = [
+    ("gate-to-shared-data", lambda f, i: i.entry("gates", 5, target=6, addend=0),
+     [".gm.gates+0x134 (gm_gate_g+0x4): gate: the in-call does not lead to an instruction of text."]),
+    ("gate-to-before-the-text", lambda f, i: i.entry("gates", 5, addend=-1),
+     [".gm.gates+0x134 (gm_gate_g+0x4): gate: the in-call does not lead to an instruction of text."]),
+    ("gate-to-a-gate", lambda f, i: i.entry("gates", 5, target=4, addend=0),
+     [".gm.gates+0x134 (gm_gate_g+0x4): gate: the in-call leads to another gate."]),
+    ("gate-near-the-start",
+     lambda f, i: (i.put(".gm.gates", 2, 0x0f, 0x01, 0xd9, 0x0f, 0x0b),
+      i.entry("gates", 0, kind=1, offset=2)), [
+        ".gm.gates+0x2 (gm_ret+0x2): gate: no endbr64 before the in-call.",
+        ".gm.manifest+0x0: gate: 0 resume gates, not one.",
+        ".gm.gates+0x10 (gm_resume+0x0): gate: code among the gates that belongs to none (0x0f).",
+        ".gm.gates+0x10 (gm_resume+0x0): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("out-call-behind-an-import", lambda f, i: i.entry("gates", 7, addend=8),
+     [".gm.stubs+0x10 (gm_stub_ext+0x0): gate: the out-call does not lead to an import."]),
+    ("text-runs-into-an-indirect-stub", lambda f, i: i.put(".gm.stubs", 0x23, 0xeb, 0x1b, 0x4d, 0x8b, 0xc3),
+     [".gm.stubs+0x28 (gm_stub_rax+0x8): gate: text runs into the out-call from above."]),
+    ("init-stub-jumps-through-a-register", lambda f, i: i.put(".gm.gates", 0x92, 0xff, 0xe0), [
+        ".gm.gates+0x92 (gm_init+0x62): gate: the init stub jumps elsewhere.",
+        ".gm.gates+0x78 (gm_init+0x48): gate: code among the gates that belongs to none (0x0f).",
+    ]),
+    ("init-stub-jumps-too-often", lambda f, i: i.put(".gm.gates", 0x5e, *[0x74, 0] * 70), [
+        ".gm.gates+0xda: gate: the init stub jumps elsewhere.",
+        ".gm.gates+0xdc: gate: code among the gates that belongs to none (0x74).",
+    ]),
+    ("init-stub-without-a-hypercall",
+     lambda f, i: (i.put(".gm.gates", 0x73, 0x0f, 0x1f, 0),
+      i.put(".gm.gates", 0x78, 0x0f, 0x1f, 0)),
+     [".gm.gates+0x30 (gm_init+0x0): gate: the init stub makes no hypercall."]),
+    ("in-call-with-other-flags", lambda f, i: i.entry("gates", 4, flags=4),
+     [".gm.gates+0x124 (gm_gate_f+0x4): gate: gate 4 (f) has bad flags or results, or crosses a page."]),
+    ("in-call-with-results", lambda f, i: i.entry("gates", 4, reserved=1),
+     [".gm.gates+0x124 (gm_gate_f+0x4): gate: gate 4 (f) has bad flags or results, or crosses a page."]),
+    ("out-call-with-other-flags", lambda f, i: i.entry("gates", 7, flags=32),
+     [".gm.stubs+0x10 (gm_stub_ext+0x0): gate: gate 7 (ext) has bad flags or results, or crosses a page."]),
+    ("out-call-with-other-results", lambda f, i: i.entry("gates", 7, reserved=1),
+     [".gm.stubs+0x10 (gm_stub_ext+0x0): gate: gate 7 (ext) has bad flags or results, or crosses a page."]),
+    ("resume-gate-in-text", lambda f, i: i.entry("gates", 6, kind=3), [
+        ".gm.stubs+0x0 (gm_return+0x0): gate: gate 6 (gm_return) is in the wrong kind of region.",
+        ".gm.manifest+0x0: gate: 2 resume gates, not one.",
+        ".gm.manifest+0x0: gate: 0 out-return gates, not one.",
+    ]),
+    ("gates-out-of-order", lambda f, i: f.swap_gates(4, 5), [
+        ".rodata+0x0: address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0x50 (gm_dispatch+0x10): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0xa1 (gm_dispatch+0x61): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.gates+0x124 (gm_gate_f+0x4): gate: gate 5 (f) is out of order.",
+        ".gm.gates+0x134 (gm_gate_g+0x4): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("gates-of-regions-out-of-order", lambda f, i: f.swap_gates(5, 6), [
+        ".rodata+0x0: address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0x50 (gm_dispatch+0x10): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0xa1 (gm_dispatch+0x61): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.gates+0x134 (gm_gate_g+0x4): gate: gate 6 (g) is out of order.",
+        ".gm.gates+0x134 (gm_gate_g+0x4): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("gates-too-close", lambda f, i: i.entry("gates", 5, offset=0x126), [
+        ".rodata+0x0: address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0x50 (gm_dispatch+0x10): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.stubs+0xa1 (gm_dispatch+0x61): address: points among the gates, but to none, gm_gate_g+0.",
+        ".gm.gates+0x126 (gm_gate_f+0x6): gate: gate 5 (g) is out of order.",
+        ".gm.gates+0x126 (gm_gate_f+0x6): gate: no hypercall at gate 5 (g).",
+        ".gm.gates+0x130 (gm_gate_g+0x0): gate: code among the gates that belongs to none (0xf3).",
+        ".gm.gates+0x134 (gm_gate_g+0x4): hypercall: the bytes of a vmmcall, and no gate.",
+    ]),
+    ("gate-reserved", lambda f, i: i.entry("gates", 4, reserved=1 << 16),
+     [".gm.gates+0x124 (gm_gate_f+0x4): gate: gate 4 (f) has bad flags or results, or crosses a page."]),
+    ("no-resume-gate", lambda f, i: i.entry("gates", 0, kind=2), [
+        ".gm.manifest+0x0: gate: 2 in-return gates, not one.",
+        ".gm.manifest+0x0: gate: 0 resume gates, not one.",
+    ]),
+    ("trampoline-in-text",
+     lambda f, i: (i.put(".text", 0x50, 0x41, 0xff, 0xd3, 0x0f, 0x01, 0xd9, 0x0f, 0x0b),
+      i.entry("gates", 0, region=0, offset=0x53, kind=2),
+      i.entry("gates", 1, region=3, offset=16, kind=3),
+      i.manifest("trampoline_region", 0),
+      i.manifest("trampoline_offset", 0x50)), [
+        ".text+0x50 (g+0x0): indirect: bare indirect branch, call r11.",
+        ".text+0x53 (g+0x3): gate: gate 0 (gm_resume) is in the wrong kind of region.",
+        ".text+0x50 (g+0x0): gate: the trampoline is not `call *%r11' right before the in-return gate.",
+        ".gm.gates+0x20 (gm_trampoline+0x0): gate: code among the gates that belongs to none (0x41).",
+        ".gm.gates+0x23 (gm_trampoline+0x3): hypercall: the bytes of a vmmcall, and no gate.",
+        ".text+0x53 (g+0x3): stack: the stack pointer is not known.",
+    ]),
+    ("trampoline-by-another-register", lambda f, i: i.put(".gm.gates", 0x20, 0x41, 0xff, 0xd2), [
+        ".gm.gates+0x20 (gm_trampoline+0x0): gate: the trampoline is not `call *%r11' right before the in-return gate.",
+        ".gm.gates+0x20 (gm_trampoline+0x0): gate: code among the gates that belongs to none (0x41).",
+    ]),
+    ("trampoline-before-the-resume-gate",
+     lambda f, i: (i.put(".gm.gates", 0x0d, 0x41, 0xff, 0xd3),
+      i.manifest("trampoline_offset", 0x0d)), [
+        ".gm.gates+0xd (gm_ret+0xd): gate: the trampoline is not `call *%r11' right before the in-return gate.",
+        ".gm.gates+0xd (gm_ret+0xd): gate: code among the gates that belongs to none (0x41).",
+    ]),
+    ("trampoline-before-no-gate",
+     lambda f, i: (i.put(".gm.gates", 0x28, 0x41, 0xff, 0xd3),
+      i.manifest("trampoline_offset", 0x28)), [
+        ".gm.gates+0x28 (gm_trampoline+0x8): gate: the trampoline is not `call *%r11' right before the in-return gate.",
+        ".gm.gates+0x20 (gm_trampoline+0x0): gate: code among the gates that belongs to none (0x41).",
+    ]),
+    ("return-in-text", lambda f, i: (i.manifest("ret_region", 0), i.manifest("ret_offset", 2)), [
+        ".text+0x2 (init_module+0x2): gate: the return is no `ret' among the gates.",
+        ".gm.gates+0x0 (gm_ret+0x0): gate: code among the gates that belongs to none (0xc3).",
+    ]),
+]
+
+FRAMES = [
+    ("window-over-half-a-saved-register", lambda f, i: i.entry("frames", 0, window=36, window_len=4),
+     [".text+0x1a (f+0xa): frame: the shared window (4 bytes at +36) holds a saved register at +32."]),
+    ("frame-behind-the-last-call", lambda f, i: i.entry("frames", 4, offset=0x200), [
+        ".text+0xa0 (aligned+0x20): frame: a call without a frame.",
+        ".text+0x200: frame: a frame behind no call.",
+    ]),
+    ("frame-in-data", lambda f, i: i.entry("frames", 4, region=2), [
+        ".text+0xa0 (aligned+0x20): frame: a call without a frame.",
+        ".gm.stubs+0x0 (gm_return+0x0): frame: row 4 of the frames is out of order, or in no text.",
+    ]),
+    ("frame-in-the-last-region", lambda f, i: i.entry("frames", 4, region=5), [
+        ".text+0xa0 (aligned+0x20): frame: a call without a frame.",
+        ".gm.manifest+0x580: frame: row 4 of the frames is out of order, or in no text.",
+    ]),
+    ("choice-by-another-condition", lambda f, i: i.put(".text", 0x91, 0x82), [
+        ".text+0x96 (aligned+0x16): frame: the frame has 48 bytes below the return address, the manifest says 40.",
+        ".text+0xa0 (aligned+0x20): frame: the frame has 40 bytes below the return address, the manifest says 48.",
+    ]),
+]
+
+# g, for what it does to the stack pointer; it returns 16 bytes on.
+STACK = [(name, lambda f, i, code=code: i.put(".text", 0x50, *bytes.fromhex(code).ljust(16, b"\x90")), finding)
+         for name, code, finding in (
+    ("pop-twice", "58 58", [".text+0x52 (g+0x2): stack: the stack pointer is not known."]),
+    ("word-below-the-stack-pointer", "48 89 e0  50  59  48 8b 64 24 f8",
+     [".text+0x5a (g+0xa): stack: the stack pointer is not known."]),
+    ("word-written-in-part", "48 89 e0  50  c7 04 24 00 00 00 00  5c",
+     [".text+0x5c (g+0xc): stack: the stack pointer is not known."]),
+    ("word-changed", "48 89 e0  50  48 f7 14 24  5c", [".text+0x59 (g+0x9): stack: the stack pointer is not known."]),
+    ("word-of-one-way", "48 89 e0  50  85 ff  74 04  c6 04 24 00  5c",
+     [".text+0x5d (g+0xd): stack: the stack pointer is not known."]),
+    ("half-of-the-stack-pointer", "83 c4 00", [".text+0x53 (g+0x3): stack: the stack pointer is not known."]),
+    ("aligned-to-24", "48 83 e4 e8", [".text+0x54 (g+0x4): stack: the stack pointer is not known."]),
+    ("push-of-two-bytes", "66 50", [".text+0x52 (g+0x2): stack: the stack pointer is not known."]),
+    ("tail-call-too-deep", "50  eb 1d", [
+        ".text+0x70 (cleanup_module+0x0): stack: the stack pointer is not known.",
+        ".gm.stubs+0x10 (gm_stub_ext+0x0): stack: the stack pointer is not known.",
+    ]),
+)]
+
 # Of the image that asks.
 ASKING = [
+    ("too-many-privileges", lambda f, i: f.table(184, 0xf8, 65), [table("privileges", 0xf8, 65)]),
+    ("swapgs-by-a-request-for-mwait",
+     lambda f, i: (i.entry("privileges", 1, kind=4, first=0, last=0),
+      i.put(".text", 0x50, 0x0f, 0x01, 0xf8, 0x0f, 0x1f, 0x44, 0, 0)),
+     [".text+0x50 (g+0x0): privilege: swapgs: system instruction of group 7."]),
+    ("scratch-register-over-a-call",
+     lambda f, i: (i.put(".text", 0xd0, 0x48, 0x89, 0xe1, 0x0f, 0x1f, 0x40, 0),
+      i.put(".text", 0xdc, 0x48, 0x89, 0xcc, 0x0f, 0x1f, 0x40, 0),
+      i.entry("frames", 5, size=0)),
+     [".text+0xdf (deep+0xf): stack: the stack pointer is not known."]),
+    ("window-over-a-register-saved-again", lambda f, i: i.entry("frames", 6, window=16, window_len=8),
+     [".text+0x107 (again+0x7): frame: the shared window (8 bytes at +16) holds a saved register at +16."]),
+    ("window-over-a-register-saved-by-one-way", lambda f, i: i.entry("frames", 7, window=16, window_len=8),
+     [".text+0x12c (either+0xc): frame: the shared window (8 bytes at +16) holds a saved register at +16."]),
+    ("window-over-the-stack-pointer", lambda f, i: i.entry("frames", 8, window=16, window_len=8),
+     [".text+0x152 (reload+0x12): stack: the stack pointer is not known."]),
+    ("per-cpu-data-in-an-avx-instruction",
+     lambda f, i: (i.put(".text", 0x50, *AVX),
+      i.rela(".text", 5, off=0x55, sym="own", kind=2, addend=-4),
+      i.entry("relocs", 5, offset=0x55, type=4, anchor=f.anchor(".data..percpu"), addend=4)),
+     [".text+0x55 (g+0x5): relocation: not to data, or no field of an AVX instruction."]),
     ("per-cpu-data-as-an-import", lambda f, i: i.entry("anchors", f.anchor(".data..percpu"), kind=3),
      [".text+0xf3 (percpu+0x3): relocation: .data..percpu is used as per-CPU data, but the manifest says otherwise."]),
     ("per-cpu-data-as-shared", lambda f, i: i.entry("anchors", f.anchor(".data..percpu"), kind=2), [
@@ -445,7 +740,7 @@ ASKING = [
      [".gm.anchors+0x70: anchor: anchor 8 (.data..percpu) is not what the loader fills in."]),
 ]
 
-IMAGES = [(*each, False) for each in OBJECT + MANIFEST + REGIONS + TEXT] + [(*each, True) for each in ASKING]
+IMAGES = [(*each, False) for each in OBJECT + MANIFEST + REGIONS + TEXT + CODE + GATES + FRAMES + STACK] + [(*each, True) for each in ASKING]
 
 
 def images():
