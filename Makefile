@@ -62,8 +62,8 @@ help:
 	@echo '                 reached, and what they found: then the exit status is not 0'
 	@echo '  fuzz-gmcc      gmcc: the guarding of modules, readers of images and of BTF'
 	@echo '  fuzz-qemu      what QEMU reads of images and signatures; the device in a whole QEMU'
-	@echo 'check-mutants    remove each security check of KVM and of QEMU'"'"'s side in turn: a test must'
-	@echo '                 notice. M=NAME: that one (mutants is the same); M=kvm or M=qemu: one side'
+	@echo 'check-mutants    remove each security check of KVM, of QEMU'"'"'s side and of gmcc verify in turn: a test'
+	@echo '                 must notice. M=NAME: that one (mutants is the same); M=kvm, M=qemu, M=gmcc: one side'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
 	@echo 'bench-crossing   what a border crossing costs, in instructions'
 	@echo 'bench-nic        what a guarded network driver costs for each packet, in instructions'
@@ -213,8 +213,8 @@ check-gmcc-corpus: gmcc
 check-model: configured
 	model/check $(M)
 
-# QEMU's side needs nothing that is built before.
-check-mutants mutants: $(if $(filter-out qemu,$(or $(M),all)),qemu guest images raw-attacks,configured)
+# QEMU's side and gmcc need nothing that is built before.
+check-mutants mutants: $(if $(filter-out qemu gmcc,$(or $(M),all)),qemu guest images raw-attacks,configured)
 	$(RIG) mutants $(M)
 
 fuzz-gmcc: configured

@@ -83,6 +83,15 @@ wrong_image "$tmp/protos.gm.ko" "pointers without content" 'i.header(".gm.pointe
 	".gm.pointers+0x0: pointer: empty, or loaded."
 wrong_image "$tmp/protos.gm.ko" "pointers that are loaded" 'i.header(".gm.pointers", flags=2)' \
 	".gm.pointers+0x0: pointer: empty, or loaded."
+# Where the strings begin is at 56.
+strings='s = i.sec(".gm.pointers"); s = int.from_bytes(i.data[s["offset"] + 56:][:4], "little")'
+wrong_image "$tmp/protos.gm.ko" "strings with another start" "$strings; i.put('.gm.pointers', s, 0x78)" \
+	".gm.pointers+0x0: pointer: the strings do not start and end with NUL."
+wrong_image "$tmp/protos.gm.ko" "strings without end" \
+	'i.put(".gm.pointers", i.sec(".gm.pointers")["size"] - 1, 0x78)' \
+	".gm.pointers+0x0: pointer: the strings do not start and end with NUL."
+wrong_image "$tmp/protos.gm.ko" "a string with a control character" "$strings; i.put('.gm.pointers', s + 1, 7)" \
+	".gm.pointers+0x0: pointer: a string is not printable."
 wrong "a table in the header" 48 08 "0: pointer: a table is misaligned or outside of it."
 wrong "a table beyond" 49 ff "0: pointer: a table is misaligned or outside of it."
 wrong "strings beyond" 57 ff "0: pointer: a table is misaligned or outside of it."

@@ -44,7 +44,7 @@ requested privileges
   + msr=0x35
   - msr=0x35:rw
   + pio=0x60-0x64" "$GMCC_SAN" inspect --diff "$tmp/less.gm.ko" "$tmp/asks.gm.ko"
-"$here/mkwrong" "$tmp/old.gm.ko" "$tmp/asks.gm.ko" "$tmp/wrong"
+"$here/mkwrong" "$tmp/old.gm.ko" "$tmp/asks.gm.ko" "$tmp/wrong" wrmsr
 json "lists privileged instructions" "j['privileged-instructions'] == [{'instruction': 'wrmsr', 'places': 1}]" \
 	"$tmp/wrong/wrmsr.ko"
 

@@ -106,10 +106,10 @@ def parser():
     vendor(soak)
 
     mutants = commands.add_parser("mutants", help="remove each security check of "
-                                  "KVM and of QEMU's side in turn; a test must notice")
+                                  "KVM, of QEMU's side and of gmcc's verify in turn; a test must notice")
     mutants.add_argument("names", nargs="*", metavar="NAME",
-                         help="rows of kvm-gm/mutants.toml and qemu-gm/mutants.toml, or kvm "
-                         "or qemu for all of one; all when none is given")
+                         help="rows of the components' mutants.toml, or kvm, qemu or gmcc "
+                         "for all of one; all when none is given")
     return top
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants: KVM, or QEMU's side, with one security check removed. The test that a row
-of kvm-gm/mutants.toml or qemu-gm/mutants.toml names must notice, in the way that the
-row expects. A mutant of KVM is loaded in the rig's L1, and its test is a case of
-tests.toml; one of QEMU's side is a copy of it whose unit tests are built and run."""
+"""Mutants: KVM, QEMU's side, or gmcc, with one security check removed. The test that a row
+of the component's mutants.toml names must notice, in the way that the row expects. A mutant
+of KVM is loaded in the rig's L1, and its test is a case of tests.toml; one of QEMU's side is
+a copy of it whose unit tests are built and run, and so is one of gmcc, with a part of its tests."""
 
 import io
 import os
@@ -21,12 +21,14 @@ from .config import TOP, ConfigError
 from .runner import Runner
 from .session import Session
 
-COMPONENTS = ("kvm", "qemu")
+FOLDERS = {"kvm": "kvm-gm", "qemu": "qemu-gm", "gmcc": "gmcc"}
+COMPONENTS = tuple(FOLDERS)
 UNIT_TIMEOUT = 60		# seconds that a unit test of a mutant may take, and its build
+GMCC_TIMEOUT = 600		# the same of a part of gmcc's tests
 
 
 def source(component):
-    return os.path.join(TOP, f"{component}-gm")
+    return os.path.join(TOP, FOLDERS[component])
 
 
 def unit_tests():
@@ -35,14 +37,20 @@ def unit_tests():
     return {name[:-2] for name in os.listdir(folder) if re.fullmatch(r"test-gm-\w+\.c", name)}
 
 
+def gmcc_parts():
+    """Of gmcc/tests/run: a row's test is one of them."""
+    folder = os.path.join(source("gmcc"), "tests")
+    return {name[:-3] for name in os.listdir(folder) if name.endswith(".sh")}
+
+
 @dataclass
 class Mutant:
     name: str
     invariant: str
-    file: str			# below kvm-gm/ or qemu-gm/
+    file: str			# below the component's folder
     original: str		# occurs there once
     replacement: str = ""
-    test: str = ""		# the case, or the unit test, that must fail
+    test: str = ""		# the case, the unit test, or the part, that must fail
     fails: str = ""		# regular expression: how
     untested: str = ""		# instead of test: why there is none
     vendor: str = ""		# of L1's CPU, where the test notices; or any
@@ -66,9 +74,12 @@ def load_table(component):
         try:
             rows = tomllib.load(stream)["mutant"]
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{component}-gm/mutants.toml: {error}") from None
+            raise ConfigError(f"{FOLDERS[component]}/mutants.toml: {error}") from None
     mutants, problems = [], []
-    tests = {case.name for case in table.load()} if component == "kvm" else unit_tests()
+    if component == "kvm":
+        tests = {case.name for case in table.load()}
+    else:
+        tests = unit_tests() if component == "qemu" else gmcc_parts()
     for row in rows:
         try:
             mutant = Mutant(**row, component=component)
@@ -78,7 +89,7 @@ def load_table(component):
         problems += [f"{mutant.name}: {problem}" for problem in stale(mutant, tests)]
         mutants.append(mutant)
     if problems:
-        raise ConfigError(f"{component}-gm/mutants.toml: " + "; ".join(problems))
+        raise ConfigError(f"{FOLDERS[component]}/mutants.toml: " + "; ".join(problems))
     return mutants
 
 
@@ -237,18 +248,46 @@ class KvmVerdicts(Verdicts):
             self.close()
 
 
-class QemuVerdicts(Verdicts):
-    """By the unit tests of qemu-gm/tests, which need no machine. A mutant is built where
-    the tests of the tree as it is have been: only what it changes is built again."""
+class CopyVerdicts(Verdicts):
+    """By tests that need no machine. A mutant is built in a copy where the tree as it is has
+    been: only what it changes is built again."""
+    component = ""
+    parts = ()			# of the tree, that are copied
 
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
-        for name in ("qemu-gm", "kvm-gm/include", "gmcc/include"):
+        for name in self.parts:
             shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
 
     def make(self, test):
-        """Build TEST and run it: all that it prints, and whether it failed."""
+        """Build what TEST tests and run it: all that it prints, and whether it failed."""
+        raise NotImplementedError
+
+    def unmutated(self, name):
+        return self.make(name)
+
+    def mutated(self, mutant):
+        copy = os.path.join(self.folder, FOLDERS[self.component])
+        path = os.path.join(copy, mutant.file)
+        try:
+            mutate(copy, mutant)
+            return self.make(mutant.test)
+        finally:
+            shutil.copyfile(os.path.join(source(self.component), mutant.file), path)
+
+    def judge_all(self, mutants):
+        self.baseline(mutants)
+        for mutant in mutants:
+            self.judge(mutant)
+
+
+class QemuVerdicts(CopyVerdicts):
+    """By the unit tests of qemu-gm/tests."""
+    component = "qemu"
+    parts = ("qemu-gm", "kvm-gm/include", "gmcc/include")
+
+    def make(self, test):
         tests = os.path.join(self.folder, "qemu-gm", "tests")
         program = os.path.join(self.folder, "out", test)
         try:
@@ -265,42 +304,52 @@ class QemuVerdicts(Verdicts):
             return "it does not end", True
         return done.stdout.decode(errors="replace"), done.returncode != 0
 
-    unmutated = make
 
-    def mutated(self, mutant):
-        copy = os.path.join(self.folder, "qemu-gm")
-        path = os.path.join(copy, mutant.file)
+class GmccVerdicts(CopyVerdicts):
+    """By a part of gmcc/tests/run, with ASan and UBSan."""
+    component = "gmcc"
+    parts = ("gmcc", "kvm-gm/include", "guest/include")
+
+    def make(self, test):
+        program = os.path.join(self.folder, "out", "san", "gmcc")
+        build = ["make", "-s", "-C", os.path.join(self.folder, "gmcc"), f"O={self.folder}/out", program]
+        variables = {"GMCC": program, "GMCC_SAN": program, "GMCC_PARTS": test}
         try:
-            mutate(copy, mutant)
-            return self.make(mutant.test)
-        finally:
-            shutil.copyfile(os.path.join(source("qemu"), mutant.file), path)
-
-    def judge_all(self, mutants):
-        self.baseline(mutants)
-        for mutant in mutants:
-            self.judge(mutant)
+            done = subprocess.run(build, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False)
+            if done.returncode:
+                raise RigError("does not build:\n" + done.stdout.decode(errors="replace")[-4000:])
+            done = subprocess.run([os.path.join(self.folder, "gmcc", "tests", "run")],
+                                  env=os.environ | variables, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                                  timeout=GMCC_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return "it does not end", True
+        return done.stdout.decode(errors="replace"), done.returncode != 0
 
 
 def judge_component(config, component, mutants):
     """Whether all of them, which are COMPONENT's, were killed or say why there is no test."""
     tested = [mutant for mutant in mutants if not mutant.untested]
     with tempfile.TemporaryDirectory(prefix="gm-mutant-") as folder:
-        verdicts = KvmVerdicts(config) if component == "kvm" else QemuVerdicts(folder)
+        if component == "kvm":
+            verdicts = KvmVerdicts(config)
+        else:
+            verdicts = QemuVerdicts(folder) if component == "qemu" else GmccVerdicts(folder)
         if tested:
             verdicts.judge_all(tested)
     for mutant in mutants:
         if mutant.untested:
             print(f"untested  {mutant.name} ({mutant.invariant}): {mutant.untested}")
-    print(f"{component}-gm: {len(verdicts.killed)} killed, {len(verdicts.survived)} not, "
+    print(f"{FOLDERS[component]}: {len(verdicts.killed)} killed, {len(verdicts.survived)} not, "
           f"{len(mutants) - len(tested)} untested", flush=True)
     return not verdicts.survived
 
 
 def main(config, options):
-    # The other table's tests are those of the rig, which must be built to be known.
-    mutants = load_table("qemu")
-    if not options.names or set(options.names) - {"qemu", *(each.name for each in mutants)}:
+    # The tests of KVM's table are those of the rig, which must be built to be known.
+    mutants = load_table("qemu") + load_table("gmcc")
+    if not options.names or set(options.names) - {"qemu", "gmcc", *(each.name for each in mutants)}:
         mutants = load()
     unknown = set(options.names) - {mutant.name for mutant in mutants} - set(COMPONENTS)
     if unknown:

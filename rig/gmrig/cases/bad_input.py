@@ -141,7 +141,8 @@ def register_unverified(bench):
     subprocess.run([gmcc, "guard", "-q", "--privilege", "hostinfo", "--privilege", "msr=0x35",
                     "--privilege", "pio=0x60-0x64", "-o", bench.file("asks.gm.ko"),
                     bench.file("asks.ko")], check=True)
-    subprocess.run([os.path.join(tests, "mkwrong"), honest, bench.file("asks.gm.ko"), folder],
+    subprocess.run([os.path.join(tests, "mkwrong"), honest, bench.file("asks.gm.ko"), folder,
+                    "undecodable"],
                    check=True, stdout=subprocess.DEVNULL)
     for image in (honest, wrong):
         subprocess.run([gmcc, "sign", "--key", f"{keys}/signer.key", "--cert",
