@@ -213,8 +213,9 @@ check-gmcc-corpus: gmcc
 check-model: configured
 	model/check $(M)
 
-# QEMU's side and gmcc need nothing that is built before.
-check-mutants mutants: $(if $(filter-out qemu gmcc,$(or $(M),all)),qemu guest images raw-attacks,configured)
+# QEMU's side needs nothing that is built before but QEMU's parts, gmcc nothing at all.
+check-mutants mutants: $(if $(filter-out gmcc,$(or $(M),all)),qemu-parts) \
+		$(if $(filter-out qemu gmcc,$(or $(M),all)),qemu guest images raw-attacks,configured)
 	$(RIG) mutants $(M)
 
 fuzz-gmcc: configured

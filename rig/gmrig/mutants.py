@@ -2,7 +2,8 @@
 """Mutants: KVM, QEMU's side, or gmcc, with one security check removed. The test that a row
 of the component's mutants.toml names must notice, in the way that the row expects. A mutant
 of KVM is loaded in the rig's L1, and its test is a case of tests.toml; one of QEMU's side is
-a copy of it whose unit tests are built and run, and so is one of gmcc, with a part of its tests."""
+a copy of it whose unit tests, or tests in a whole QEMU, are built and run, and one of gmcc is a
+copy, too, with a part of its tests."""
 
 import io
 import os
@@ -23,8 +24,10 @@ from .session import Session
 
 FOLDERS = {"kvm": "kvm-gm", "qemu": "qemu-gm", "gmcc": "gmcc"}
 COMPONENTS = tuple(FOLDERS)
-UNIT_TIMEOUT = 60		# seconds that a unit test of a mutant may take, and its build
-GMCC_TIMEOUT = 600		# the same of a part of gmcc's tests
+UNIT_TIMEOUT = 60		# seconds that a test of a mutant of QEMU's side may take
+BUILD_TIMEOUT = 600		# and its build, which the first time is of all files
+GMCC_TIMEOUT = 600		# a part of gmcc's tests
+MACHINE = "test-machine-"	# the names of tests that run in a whole QEMU
 
 
 def source(component):
@@ -33,8 +36,10 @@ def source(component):
 
 def unit_tests():
     """The programs of qemu-gm/tests: a row's test is one of them."""
-    folder = os.path.join(source("qemu"), "files", "tests", "unit")
-    return {name[:-2] for name in os.listdir(folder) if re.fullmatch(r"test-gm-\w+\.c", name)}
+    unit = os.listdir(os.path.join(source("qemu"), "files", "tests", "unit"))
+    machine = os.listdir(os.path.join(source("qemu"), "tests", "machine"))
+    return ({name[:-2] for name in unit if re.fullmatch(r"test-gm-\w+\.c", name)}
+            | {MACHINE + name[5:-2] for name in machine if re.fullmatch(r"test_\w+\.c", name)})
 
 
 def gmcc_parts():
@@ -190,7 +195,7 @@ class Verdicts:
 class KvmVerdicts(Verdicts):
     """By cases of the rig, in a machine that loads the mutant."""
 
-    def __init__(self, config):
+    def __init__(self, config, _folder):
         super().__init__()
         self.config = config
         self.session = None
@@ -249,14 +254,15 @@ class KvmVerdicts(Verdicts):
 
 
 class CopyVerdicts(Verdicts):
-    """By tests that need no machine. A mutant is built in a copy where the tree as it is has
-    been: only what it changes is built again."""
+    """By tests that need no machine of the rig. A mutant is built in a copy where the tree as
+    it is has been: only what it changes is built again."""
     component = ""
     parts = ()			# of the tree, that are copied
 
-    def __init__(self, folder):
+    def __init__(self, config, folder):
         super().__init__()
         self.folder = folder
+        self.qemu_parts = config.built("qemu-parts")	# the rest of QEMU
         for name in self.parts:
             shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
 
@@ -283,7 +289,7 @@ class CopyVerdicts(Verdicts):
 
 
 class QemuVerdicts(CopyVerdicts):
-    """By the unit tests of qemu-gm/tests."""
+    """By the tests of qemu-gm/tests: unit tests, and those in a whole QEMU."""
     component = "qemu"
     parts = ("qemu-gm", "kvm-gm/include", "gmcc/include")
 
@@ -292,9 +298,11 @@ class QemuVerdicts(CopyVerdicts):
         program = os.path.join(self.folder, "out", test)
         try:
             done = subprocess.run(["make", "-s", "-C", tests, "CFLAGS=-O0 -g",
-                                   f"O={self.folder}/out", program],
+                                   f"O={self.folder}/out", f"PARTS={self.qemu_parts}",
+                                   # What a mutant does not use is no reason not to build it.
+                                   "MACHINE_WARNINGS=-Wno-error", program],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False, timeout=UNIT_TIMEOUT)
+                                  stderr=subprocess.STDOUT, check=False, timeout=BUILD_TIMEOUT)
             if done.returncode:
                 raise RigError("does not build:\n" + done.stdout.decode(errors="replace")[-4000:])
             done = subprocess.run([program, "--tap", "-k"], cwd=self.folder,
@@ -332,10 +340,8 @@ def judge_component(config, component, mutants):
     """Whether all of them, which are COMPONENT's, were killed or say why there is no test."""
     tested = [mutant for mutant in mutants if not mutant.untested]
     with tempfile.TemporaryDirectory(prefix="gm-mutant-") as folder:
-        if component == "kvm":
-            verdicts = KvmVerdicts(config)
-        else:
-            verdicts = QemuVerdicts(folder) if component == "qemu" else GmccVerdicts(folder)
+        kinds = {"kvm": KvmVerdicts, "qemu": QemuVerdicts, "gmcc": GmccVerdicts}
+        verdicts = kinds[component](config, folder)
         if tested:
             verdicts.judge_all(tested)
     for mutant in mutants:

@@ -51,10 +51,10 @@ int fake_vcpu_ioctl(struct CPUState *cpu, unsigned long type, ...)
     tr = va_arg(ap, struct kvm_translation *);
     va_end(ap);
     fake_kvm_must(type == KVM_TRANSLATE, "another ioctl of a vCPU");
+    tr->valid = 1;
     if (fake_kvm.translate) {
         return fake_kvm.translate;
     }
-    tr->valid = 1;
     for (i = 0; i < fake_kvm.nr_mapped; i++) {
         if (fake_kvm.maps[i].va == (tr->linear_address & -0x1000ULL)) {
             tr->physical_address = fake_kvm.maps[i].gpa;
@@ -322,7 +322,12 @@ static int fake_map(const struct kvm_gm_map *m)
         return -EINTR;
     }
     if (fake_kvm.map && !fake_kvm.map_first && (m->nr_pages || !fake_kvm.map_ends)) {
-        return fake_kvm.map;
+        int error = fake_kvm.map;
+
+        if (fake_kvm.map_times && !--fake_kvm.map_times) {
+            fake_kvm.map = 0;
+        }
+        return error;
     }
     fake_kvm.map_first -= !!fake_kvm.map_first;
     if (!s) {

@@ -160,6 +160,7 @@ typedef struct FakeKvm {
     unsigned grant_first;       /* so many calls do before `grant' is returned */
     int map_interrupted;        /* so many times -EINTR first */
     unsigned map_first;         /* so many calls do before `map' is returned */
+    unsigned map_times;         /* and is returned so often; 0: always */
     bool map_ends;              /* and to end a range does always */
     unsigned nr_seals, nr_unseals, nr_queries, nr_grants, nr_revokes, nr_maps;
     uint32_t generations;

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "machine.h"
+#include "card.h"
 #include "suites.h"
 #include "hw/pci/pci_host.h"
 #include "qapi/qapi-commands-guarded-modules.h"
@@ -100,6 +100,26 @@ static void test_fixed(void)
     end();
 }
 
+/* What keeps nothing mapped can be turned off. */
+static void test_not_decoding(void)
+{
+    machine_nic->config_write(machine_nic, PCI_BASE_ADDRESS_2, 0, 4);
+    start(true);
+    try(PCI_COMMAND, PCI_COMMAND_MEMORY, 2, PCI_COMMAND_MEMORY);
+    try(PCI_COMMAND, 0, 2, PCI_COMMAND_MEMORY);
+    end();
+}
+
+/* A reset ends the seal, and with it that. */
+static void test_free_again(void)
+{
+    start(true);
+    gm_machine_reset(gm_state());
+    try(PCI_BASE_ADDRESS_0, 0xe1000000, 4, 0xe1000000);
+    try(PCI_COMMAND, 0, 2, 0);
+    end();
+}
+
 /* Sealed: what is not mapped can be placed and mapped, once. */
 static void test_placed(void)
 {
@@ -116,6 +136,28 @@ static void test_placed(void)
     try(PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     try(PCI_BASE_ADDRESS_0, 0xe1000000, 4, MACHINE_NIC_BAR);
     end();
+}
+
+static void large(PCIDevice *pdev)
+{
+    card_bar(pdev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_TYPE_64, 4096);
+    card_bar(pdev, 2, PCI_BASE_ADDRESS_SPACE_MEMORY, 4096);
+}
+
+/* Of a BAR of 64 bits, both halves; not what is behind it. */
+static void test_64_bits(void)
+{
+    PCIDevice *pdev = card_add("card", large);
+
+    machine_register(machine_greedy, (const char *[]) { "mmio=card", NULL }, &error_abort);
+    g_assert_cmpint(machine_seal(MACHINE_GREEDY, 0), ==, 0);
+    pdev->config_write(pdev, PCI_BASE_ADDRESS_1, 1, 4);
+    g_assert_cmphex(pci_get_long(pdev->config + PCI_BASE_ADDRESS_1), ==, 0);
+    g_assert_cmpuint(refused(), ==, 1);
+    pdev->config_write(pdev, PCI_BASE_ADDRESS_2, 0xe6000000, 4);
+    g_assert_cmphex(pci_get_long(pdev->config + PCI_BASE_ADDRESS_2), ==, 0xe6000000);
+    machine_forget();
+    card_remove(pdev);
 }
 
 static unsigned writes;
@@ -157,6 +199,9 @@ void suite_config(void)
     g_test_add_func("/gm/config/own", test_own);
     g_test_add_func("/gm/config/free", test_free);
     g_test_add_func("/gm/config/fixed", test_fixed);
+    g_test_add_func("/gm/config/not-decoding", test_not_decoding);
+    g_test_add_func("/gm/config/free-again", test_free_again);
     g_test_add_func("/gm/config/placed", test_placed);
+    g_test_add_func("/gm/config/64-bits", test_64_bits);
     g_test_add_func("/gm/config/parts", test_parts);
 }

@@ -12,10 +12,10 @@
 static void refuse(const char *why)
 {
     Error *err = NULL;
+    bool ok = gm_kvm_enable(&err);
 
-    g_assert(!gm_kvm_enable(&err));
     machine_expect_error(err, why);
-    g_assert(!gm_kvm_enabled());
+    g_assert(!ok && !gm_kvm_enabled());
     g_assert(!fake_kvm.enabled);
 }
 

@@ -20,9 +20,10 @@ static Object *add(const char *file, Error **errp)
 static void refuse_delete(const char *id, const char *why)
 {
     Error *err = NULL;
+    bool ok = user_creatable_del(id, &err);
 
-    g_assert(!user_creatable_del(id, &err));
     machine_expect_error(err, why);
+    g_assert(!ok);
 }
 
 /* What the command line says. */
@@ -104,7 +105,9 @@ static void test_outlived(void)
     GmEntry *entry = gm_find_name(gm_state(), GM_TEST_NAME);
 
     g_assert_cmpint(machine_seal(MACHINE_IMAGE, 0), ==, 0);
+    machine_listen();
     object_unparent(o);
+    machine_expect_heard("");
     g_assert_cmpuint(gm_state()->entries->len, ==, 1);
     g_assert(!entry->object);
     g_assert_cmpuint(fake_kvm.nr_unseals, ==, 0);
@@ -150,7 +153,8 @@ static void test_no_start(void)
         atexit(machine_clean_up);
         object = g_strdup_printf("guarded-module,id=m0,file=%s", machine_unknown);
         machine_start("", (const char *[]) { "-object", object, NULL });
-        return;
+        machine_clean_up();
+        _exit(0);
     }
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();

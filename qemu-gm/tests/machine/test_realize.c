@@ -55,10 +55,10 @@ static void take_away(DeviceState *dev)
 static void refuse(const char *properties, const char *why)
 {
     Error *err = NULL;
+    DeviceState *dev = add(properties, &err);
 
-    g_assert(!add(properties, &err));
     machine_expect_error(err, why);
-    g_assert(!gm_state());
+    g_assert(!dev && !gm_state());
     drain_call_rcu();
 }
 

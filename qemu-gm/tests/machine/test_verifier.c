@@ -63,8 +63,8 @@ static void refuse(const char *script, const char *format)
     write_verifier(script);
     begin(&r);
     finish(&r);
-    g_assert(!r.entry);
     machine_expect_error(r.err, text);
+    g_assert(!r.entry);
     g_assert_cmpuint(gm_state()->entries->len, ==, 0);
 }
 

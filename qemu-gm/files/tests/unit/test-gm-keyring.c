@@ -437,6 +437,7 @@ static void test_files(void)
     g_autofree char *list = g_build_filename(lists, "root.pem", NULL);
     g_autoptr(GmKeyring) keyring = NULL;
     g_autofree char *junk = NULL;
+    g_autofree char *folder = NULL;
     Error *err = NULL;
     gnutls_datum_t der;
 
@@ -456,13 +457,18 @@ static void test_files(void)
     g_assert(g_file_set_contents(a, "junk", -1, NULL));
     bad_ring(dir, "keyring '%s' holds no valid X.509 certificate: ", a);
 
-    /* Sorted by name, whatever their form; what starts with a dot is hidden. */
+    /*
+     * Sorted by name, whatever their form; what starts with a dot is hidden, and
+     * folders in it are none of the keyring's.
+     */
     g_assert(!gnutls_x509_crt_export2(end->crt, GNUTLS_X509_FMT_DER, &der));
     g_assert(g_file_set_contents(b, (char *)der.data, der.size, NULL));
     gnutls_free(der.data);
     g_assert(g_file_set_contents(a, gm_test_crt_pem(root), -1, NULL));
     junk = g_build_filename(dir, ".junk", NULL);
     g_assert(g_file_set_contents(junk, "junk", -1, NULL));
+    folder = g_build_filename(dir, "folder", NULL);
+    g_assert(!mkdir(folder, 0700));
     keyring = gm_keyring_load(dir, &error_abort);
     g_assert_cmpuint(gm_keyring_subjects(keyring)->len, ==, 2);
     g_assert_cmpstr(gm_keyring_subjects(keyring)->pdata[0], ==, "CN=Root");

@@ -412,7 +412,6 @@ static void gm_mmio_unrealized(DeviceListener *listener, DeviceState *dev)
         if (!gm_mmio_leave_pages(m, &err)) {
             /* KVM notices when what is behind them goes. */
             error_reportf_err(err, "guarded-modules: ");
-            gm_mmio_forget_pages(m);
         }
         gm_mmio_release(m);
         m->pdev = NULL;
