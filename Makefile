@@ -51,8 +51,9 @@ help:
 	@echo 'soak             for long, and what is left of it afterwards:'
 	@echo '  soak-guests    16 threads and 10^6 crossings while modules come and go; QEMU killed at any moment'
 	@echo '  soak-machines  10^4 machines created, sealed and destroyed'
-	@echo 'coverage         what tests reach of our files, line by line: coverage-qemu and coverage-kvm'
-	@echo '  coverage-qemu  of QEMU'"'"'s side, its own tests'
+	@echo 'coverage         what tests reach of our files, line by line:'
+	@echo '  coverage-gmcc  of gmcc: its own tests'
+	@echo '  coverage-qemu  of QEMU'"'"'s side: its own tests'
 	@echo '  coverage-kvm   of KVM'"'"'s: the raw attacks, a guest, fuzz-kvm and check-faults, two minutes each'
 	@echo 'check-selftests  KVM'"'"'s own tests, on the unpatched KVM and on ours: do they differ?'
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
@@ -266,11 +267,14 @@ soak-machines: kvm-gm qemu raw-attacks
 
 soak: soak-guests soak-machines
 
+coverage-gmcc: configured
+	GMCC_MODULES=$(KERNEL_MODULES)/kernel GMCC_BTF=$(KERNEL_HEADERS)/vmlinux $(MAKE) -C gmcc O=$(B)/gmcc coverage
+
 coverage-qemu: qemu-parts
 	$(MAKE) -C qemu-gm/tests O=$(B)/qemu-unit PARTS=$(B)/qemu-parts coverage
 
 # What takes a machine comes last.
-coverage: coverage-qemu coverage-kvm
+coverage: coverage-gmcc coverage-qemu coverage-kvm
 
 coverage-kvm: kvm-gm-coverage qemu guest images raw-attacks
 	$(RIG) hammer --l1-kernel=debug --coverage --seconds 120 fuzz-ioctls fuzz-gates faults signals
@@ -284,7 +288,7 @@ run-check-selftests: kvm-gm kvm-stock qemu selftests
 run-check-style: configured
 	rig/check-style
 
-.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak soak-guests soak-machines coverage coverage-qemu coverage-kvm
+.PHONY: kvm-gm-coverage fuzz-kvm check-faults soak soak-guests soak-machines coverage coverage-gmcc coverage-qemu coverage-kvm
 .PHONY: check-debug check-selftests check-style debug-kernel kvm-gm-debug kvm-stock-debug \
 	selftests run-check-debug run-check-selftests run-check-style
 
@@ -316,7 +320,7 @@ distclean: clean
 cache-clean:
 	rig/clean-cache
 
-.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus check-model fuzz fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
+.PHONY: all help deps demo demo-nic run-demo-nic demo-mwait run-demo-mwait check check-nic run-check-nic run-bench-nic bench-mwait run-bench-mwait check-attacks check-gmcc-corpus check-model coverage-gmcc fuzz fuzz-gmcc fuzz-qemu bench-idle-cost bench-crossing bench-nic configured kvm-gm \
 	kvm-stock qemu qemu-parts gmcc tools l1-tools guest images load-images raw-attacks run-demo run-check \
 	run-check-attacks check-ept run-check-ept check-qemu run-check-qemu qemu-tests check-loads run-check-loads check-loads-6.1 run-check-loads-6.1 guest-kernel load-images-6.1 \
 	run-bench-idle-cost run-bench-crossing quick mutants check-mutants install install-built install-guest clean distclean cache-clean

@@ -53,9 +53,12 @@ fails "two modules of one name" 1 \
 	"$GMCC_SAN" guard -o "$tmp/many" "$tmp/in/a.ko" "$tmp/in/a.ko"
 fails "a wrong number of processes" 2 "gmcc guard: --jobs wants a number from 1 to 256, not \`0'." \
 	"$GMCC_SAN" guard -j 0 "$tmp/in/a.ko"
-# Nor may a build that counts what runs write its counts.
 mkdir -p "$tmp/crash"
-fails "a process that a signal kills" 1 \
-	"gmcc: $tmp/in/a.ko: crashed by signal 25 (File size limit exceeded). Report this file.
+if [ -n "${GMCC_COUNTS:-}" ]; then
+	skip "a process that a signal kills" "what counts is a file, too"
+else
+	fails "a process that a signal kills" 1 \
+		"gmcc: $tmp/in/a.ko: crashed by signal 25 (File size limit exceeded). Report this file.
 gmcc: $tmp/in/b.ko: crashed by signal 25 (File size limit exceeded). Report this file." \
-	env GCOV_PREFIX=/dev/null/none GCOV_ERROR_FILE=/dev/null sh -c 'ulimit -f 0; exec "$@"' sh "$GMCC" guard -q -o "$tmp/crash" "$tmp/in/a.ko" "$tmp/in/b.ko"
+		sh -c 'ulimit -f 0; exec "$@"' sh "$GMCC" guard -q -o "$tmp/crash" "$tmp/in/a.ko" "$tmp/in/b.ko"
+fi

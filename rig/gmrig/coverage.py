@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What ran of kvm-gm's own files: `rig/build-kvm --coverage' has gcc count in them, L1's
-debugfs has the counts, gcov reads them. And of qemu-gm's, whose tests run here."""
+debugfs has the counts, gcov reads them. The table is rig/coverage-table's, too."""
 
-import collections
-import json
 import os
 import re
 import shutil
@@ -71,11 +69,11 @@ def report(config, folder):
                     (unreached if float(share) == 0 else reached).add(function)
     if not rows:
         raise RigError("KVM has not counted: run make kvm-gm-coverage")
-    print_rows(rows, "kvm-gm", unreached - reached)
+    print_table("kvm-gm", rows, unreached - reached)
 
 
-def print_rows(rows, total, unreached):
-    """ROWS: of each file its lines, the share that ran, its branches, the share taken."""
+def print_table(total, rows, unreached):
+    """ROWS has of each file the lines, how many percent of them ran, and the same of branches."""
     lines = sum(row[0] for row in rows.values())
     hit = sum(row[0] * row[1] / 100 for row in rows.values())
     branches = sum(row[2] for row in rows.values())
@@ -86,48 +84,3 @@ def print_rows(rows, total, unreached):
     print(f"{total:20} {lines:6} {100 * hit / lines:6.1f}% {branches:9} "
           f"{100 * taken / branches:6.1f}%")
     print("not reached: " + (", ".join(sorted(unreached)) or "nothing"), flush=True)
-
-
-class Counts:
-    """Of one source, over all objects that have been made of it."""
-
-    def __init__(self):
-        self.lines = collections.Counter()
-        self.branches = collections.Counter()
-        self.functions = collections.Counter()
-
-    def add(self, file):
-        for function in file["functions"]:
-            self.functions[function["name"]] += function["execution_count"]
-        for line in file["lines"]:
-            number = line["line_number"]
-            self.lines[number] += line["count"]
-            for which, branch in enumerate(line["branches"]):
-                self.branches[number, which] += branch["count"]
-
-    def row(self):
-        return tuple(figure for counts in (self.lines, self.branches)
-                     for figure in (len(counts), share(counts.values())))
-
-
-def share(counts):
-    return 100 * sum(bool(count) for count in counts) / len(counts) if counts else 0
-
-
-def report_native(folder, sources):
-    """The same of the files below SOURCES, by the counts of programs below FOLDER."""
-    files = collections.defaultdict(Counts)
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if not name.endswith(".gcda"):
-                continue
-            done = subprocess.run(["gcov", "-b", "--json-format", "--stdout", name], cwd=parent,
-                                  stdout=subprocess.PIPE, check=True)
-            for file in json.loads(done.stdout)["files"]:
-                if file["file"].startswith(sources + os.sep):
-                    files[os.path.relpath(file["file"], sources)].add(file)
-    if not files:
-        raise RigError(f"nothing below {folder} has counted")
-    print_rows({name: counts.row() for name, counts in files.items()}, "qemu-gm",
-               {function for counts in files.values()
-                for function, count in counts.functions.items() if not count})
