@@ -230,8 +230,8 @@ static bool step(struct flow *f, const struct vsec *s, const struct vinsn *n,
 }
 
 /* What is wrong with the stack pointer before an instruction, or NULL; @before: at the last one. */
-static const char *judge(struct flow *f, uint32_t b, const struct vsec *s, struct vinsn *n, int32_t sp,
-			 const char *before)
+static const char *judge(struct flow *f, uint32_t b, const struct vsec *s, struct vinsn *n,
+			 int32_t sp, const char *before)
 {
 	const char *wrong = NULL;
 

@@ -13,7 +13,8 @@
 
 #define STACK_UNKNOWN	INT32_MAX
 #define STACK_ENTRY	8		/* of a function: the return address */
-#define STACK_DEEPEST	((int32_t)(STACK_ENTRY + GM_STACK_GUARD * GM_PAGE))	/* else it may reach over the guard page */
+/* Below that a frame may reach over the guard page. */
+#define STACK_DEEPEST	((int32_t)(STACK_ENTRY + GM_STACK_GUARD * GM_PAGE))
 #define STACK_RSP	4		/* registers are numbered as the CPU does */
 #define STACK_RBP	5
 #define STACK_WORDS	32		/* below the CFA, whose content is followed */

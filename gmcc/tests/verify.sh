@@ -24,9 +24,19 @@ check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
 	# By way of a pointer this leads to f, and has something else in %rbx.
 	printf '\t.text\n\tfunc tail\n\tmov %%rdi, %%rbx\n\tjmp __x86_indirect_thunk_rax\n\tendfunc tail\n'
 	# As deep as may be: the return address of the call is a page below the function's.
-	printf '\tfunc deep\n\tsub $4088, %%rsp\n\torc 4096\n\tcall ext\n\tadd $4088, %%rsp\n\torc 8\n\tret\n\tendfunc deep\n'
-	printf '\tfunc percpu\n\tmov %%gs:own(%%rip), %%eax\n\tret\n\tendfunc percpu\n'
 	cat <<-'S'
+	func deep
+	sub $4088, %rsp
+	orc 4096
+	call ext
+	add $4088, %rsp
+	orc 8
+	ret
+	endfunc deep
+	func percpu
+	mov %gs:own(%rip), %eax
+	ret
+	endfunc percpu
 	func again
 	push %rbx
 	orc 16
