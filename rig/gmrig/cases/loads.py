@@ -15,6 +15,8 @@ from ..channel import RigError
 from ..life import CROSSINGS, Life
 
 TIMEOUT = 120			# s, for a row
+MOST = 31			# sealed modules of a VM: KVM_GM_MAX_SEALS
+ONE_MORE = "sch_pie"		# not among the first of the table
 NOTESTS = "/sys/module/cryptomgr/parameters/notests"
 
 
@@ -149,8 +151,52 @@ def run(bench, row):
         raise
 
 
+def candidates():
+    """Rows that need no other guarded module."""
+    return iter([row for row in loads.load() if not row.guarded])
+
+
+def load_next(bench, rows):
+    """The next row whose module is not there yet, loaded."""
+    there = Load(bench, None).loaded()
+    load = Load(bench, next(row for row in rows if row.module not in there))
+    load.load()
+    return load
+
+
+def as_many_as_can_be(bench):
+    """KVM's limit of modules at once: all do their work, one more is refused, and fits in when
+    another has gone."""
+    rows = candidates()
+    crowd = [load_next(bench, rows) for _ in range(MOST)]
+    query = bench.guest.qmp.execute("query-gm")
+    expect_equal("modules sealed", [module["state"] for module in query["modules"]],
+                 ["sealed"] * MOST)
+    extra = Life(bench.guest, ONE_MORE, loads.image(bench.config, ONE_MORE))
+    extra.register()
+    status, output = bench.guest.shell.run(f"gm-load {ONE_MORE}")
+    expect(status, f"a module more than {MOST} was loaded")
+    bench.note(f"gm-load {ONE_MORE}: {output.strip()}")
+    expect_equal("state of one more", extra.module()["state"], "registered")
+    expect_equal("seals refused", bench.guest.qmp.execute("query-gm")["seals-refused"],
+                 query["seals-refused"] + 1)
+    for load in crowd:
+        load.work()
+    last = crowd.pop()
+    last.remove()
+    extra.load()
+    extra.unload()
+    for load in reversed(crowd):
+        load.remove()
+    for load in [*crowd, last]:
+        load.verdict()
+
+
 def rows():
-    """What a row of tests.toml has, and the function, for each module."""
+    """What a row of tests.toml has, and the function, for each module; and for a crowd of them."""
+    yield {"name": "loads-31", "boot": "loads", "timeout": 600, "groups": [loads.GROUP],
+           "fresh": True, "about": f"{MOST} modules at once, all at work; one more is refused",
+           "extra": True, "vmx": "in Bochs it takes minutes", "function": as_many_as_can_be}
     for row in loads.load():
         yield {"name": f"load-{row.name}", "boot": "loads", "timeout": TIMEOUT,
                "groups": [loads.GROUP] + [loads.DEFAULT_GROUP] * row.default,
