@@ -49,9 +49,12 @@ void stop_on_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	/* What the terminal's library makes of it is looked at after a wait. */
+	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, &wait_mask);
 	sigdelset(&wait_mask, SIGINT);
 	sigdelset(&wait_mask, SIGTERM);
+	sigdelset(&wait_mask, SIGWINCH);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	stoppable = true;

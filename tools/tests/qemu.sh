@@ -136,7 +136,7 @@ monitor? It serves one at a time" "$gmctl" list --timeout 1
 	kill -TERM "$run"
 	wait "$run"
 	status=$? name="gm-run with the real QEMU: its end" want=0
-	out=$(grep -v -e 'Could not access KVM' -e 'failed to initialize kvm' -e 'falling back' -e 'audit: ' -e 'terminating on signal' "$tmp/out") text=''
+	out=$(grep -v -e 'Could not access KVM' -e 'failed to initialize kvm' -e 'KVM_CREATE_VM' -e 'falling back' -e 'audit: ' -e 'terminating on signal' "$tmp/out") text=''
 	judge
 	wait "$follower"
 	check "gm-run with the real QEMU: nothing is left" rmdir "$tmp/runtime/gm-run"
