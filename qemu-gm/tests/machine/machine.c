@@ -299,3 +299,16 @@ void machine_revert(void)
         memset(entry->violations, 0, sizeof(entry->violations));
     }
 }
+
+uint32_t machine_load(hwaddr addr)
+{
+    uint32_t value = 0;
+
+    address_space_read(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
+    return value;
+}
+
+void machine_store(hwaddr addr, uint32_t value)
+{
+    address_space_write(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
+}

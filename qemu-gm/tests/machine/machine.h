@@ -190,4 +190,8 @@ uint64_t fake_gpa(uint64_t va);
 /* KVM's own checks: what a plan must be whatever the guest says. Ends the test. */
 void fake_kvm_must(bool condition, const char *what);
 
+/* A load of four bytes from the guest's physical memory, or a store there, of a vCPU's. */
+uint32_t machine_load(hwaddr addr);
+void machine_store(hwaddr addr, uint32_t value);
+
 #endif /* TESTS_GM_MACHINE_H */

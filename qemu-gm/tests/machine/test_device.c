@@ -13,19 +13,6 @@
 #define REGS    0xe1000000ULL   /* where the firmware puts them */
 #define WINDOW  0xe1100000ULL
 
-static uint32_t get(hwaddr addr)
-{
-    uint32_t value = 0;
-
-    address_space_read(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
-    return value;
-}
-
-static void put(hwaddr addr, uint32_t value)
-{
-    address_space_write(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
-}
-
 static void place(void)
 {
     PCIDevice *pdev = PCI_DEVICE(gm_state());
@@ -56,31 +43,31 @@ static void test_registers(void)
     char name[KVM_GM_NAME_LEN];
     unsigned i;
 
-    g_assert_cmphex(get(REGS + GM_REG_MAGIC), ==, GM_DEVICE_MAGIC);
-    g_assert_cmpuint(get(REGS + GM_REG_COUNT), ==, 0);
+    g_assert_cmphex(machine_load(REGS + GM_REG_MAGIC), ==, GM_DEVICE_MAGIC);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_COUNT), ==, 0);
     machine_register(machine_image, NULL, &error_abort);
     machine_register(machine_greedy, NULL, &error_abort);
-    g_assert_cmpuint(get(REGS + GM_REG_COUNT), ==, 2);
-    g_assert_cmpuint(get(REGS + GM_REG_SIZE), ==, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_COUNT), ==, 2);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SIZE), ==, 0);
     expect_window(NULL);
 
-    put(REGS + GM_REG_SELECT, 1);
-    g_assert_cmpuint(get(REGS + GM_REG_SELECT), ==, 1);
+    machine_store(REGS + GM_REG_SELECT, 1);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SELECT), ==, 1);
     for (i = 0; i < sizeof(name); i += 4) {
-        stl_le_p(name + i, get(REGS + GM_REG_NAME + i));
+        stl_le_p(name + i, machine_load(REGS + GM_REG_NAME + i));
     }
     g_assert_cmpstr(name, ==, "greedy");
     expect_window(machine_greedy);
 
     /* What is no register reads as zero, and does nothing. */
     for (i = GM_REG_NAME + KVM_GM_NAME_LEN; i < 0x1000; i += 4) {
-        g_assert_cmphex(get(REGS + i), ==, 0);
+        g_assert_cmphex(machine_load(REGS + i), ==, 0);
     }
-    put(REGS + GM_REG_COUNT, 0);
-    put(REGS + GM_REG_SIZE, 0);
-    put(REGS + GM_REG_NAME, 0);
-    put(REGS + 0xffc, 0);
-    g_assert_cmpuint(get(REGS + GM_REG_SELECT), ==, 1);
+    machine_store(REGS + GM_REG_COUNT, 0);
+    machine_store(REGS + GM_REG_SIZE, 0);
+    machine_store(REGS + GM_REG_NAME, 0);
+    machine_store(REGS + 0xffc, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SELECT), ==, 1);
     expect_window(machine_greedy);
     machine_forget();
 }
@@ -93,7 +80,7 @@ static void test_sizes(void)
     MemTxResult result;
 
     machine_register(machine_image, NULL, &error_abort);
-    put(REGS + GM_REG_SELECT, 0);
+    machine_store(REGS + GM_REG_SELECT, 0);
     result = memory_region_dispatch_read(mr, GM_REG_NAME + KVM_GM_NAME_LEN - 1, &value, MO_8,
                                          MEMTXATTRS_UNSPECIFIED);
     g_assert_cmphex(result, ==, MEMTX_DECODE_ERROR);
@@ -105,7 +92,7 @@ static void test_sizes(void)
     g_assert_cmphex(result, ==, MEMTX_DECODE_ERROR);
     result = memory_region_dispatch_write(mr, GM_REG_SELECT, 7, MO_8, MEMTXATTRS_UNSPECIFIED);
     g_assert_cmphex(result, ==, MEMTX_DECODE_ERROR);
-    g_assert_cmpuint(get(REGS + GM_REG_SELECT), ==, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SELECT), ==, 0);
     machine_forget();
 }
 
@@ -117,12 +104,12 @@ static void test_select(void)
 
     machine_register(machine_image, NULL, &error_abort);
     for (i = 0; i < G_N_ELEMENTS(numbers); i++) {
-        put(REGS + GM_REG_SELECT, 0);
+        machine_store(REGS + GM_REG_SELECT, 0);
         expect_window(machine_image);
-        put(REGS + GM_REG_SELECT, numbers[i]);
-        g_assert_cmphex(get(REGS + GM_REG_SELECT), ==, numbers[i]);
-        g_assert_cmpuint(get(REGS + GM_REG_SIZE), ==, 0);
-        g_assert_cmphex(get(REGS + GM_REG_NAME), ==, 0);
+        machine_store(REGS + GM_REG_SELECT, numbers[i]);
+        g_assert_cmphex(machine_load(REGS + GM_REG_SELECT), ==, numbers[i]);
+        g_assert_cmpuint(machine_load(REGS + GM_REG_SIZE), ==, 0);
+        g_assert_cmphex(machine_load(REGS + GM_REG_NAME), ==, 0);
         expect_window(NULL);
     }
     machine_forget();
@@ -143,21 +130,21 @@ static void test_window(void)
 
     machine_register(longer, NULL, &error_abort);
     machine_register(machine_plain, NULL, &error_abort);
-    put(REGS + GM_REG_SELECT, 0);
+    machine_store(REGS + GM_REG_SELECT, 0);
     expect_window(longer);
-    put(REGS + GM_REG_SELECT, 1);
+    machine_store(REGS + GM_REG_SELECT, 1);
     expect_window(machine_plain);
 
     /* It is not the guest's to change. */
-    put(WINDOW, 0);
-    put(WINDOW + 0x1000, 0);
+    machine_store(WINDOW, 0);
+    machine_store(WINDOW + 0x1000, 0);
     expect_window(machine_plain);
 
     /* What is withdrawn is not shown any longer; another one stays. */
     gm_unregister("longer", &error_abort);
     expect_window(machine_plain);
     gm_unregister("plain", &error_abort);
-    g_assert_cmpuint(get(REGS + GM_REG_SIZE), ==, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SIZE), ==, 0);
     expect_window(NULL);
     machine_forget();
 }
@@ -166,11 +153,11 @@ static void test_reset(void)
 {
     machine_register(machine_image, NULL, &error_abort);
     machine_register(machine_plain, NULL, &error_abort);
-    put(REGS + GM_REG_SELECT, 1);
+    machine_store(REGS + GM_REG_SELECT, 1);
     device_cold_reset(DEVICE(gm_state()));
     place();
-    g_assert_cmpuint(get(REGS + GM_REG_SELECT), ==, 0);
-    g_assert_cmpuint(get(REGS + GM_REG_SIZE), ==, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SELECT), ==, 0);
+    g_assert_cmpuint(machine_load(REGS + GM_REG_SIZE), ==, 0);
     expect_window(NULL);
     machine_forget();
     place();

@@ -38,19 +38,6 @@ static void refuse_device(const char *id, const char *why)
     refuse(grant, text);
 }
 
-static uint32_t get(hwaddr addr)
-{
-    uint32_t value = 0;
-
-    address_space_read(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
-    return value;
-}
-
-static void put(hwaddr addr, uint32_t value)
-{
-    address_space_write(&address_space_memory, addr, MEMTXATTRS_UNSPECIFIED, &value, 4);
-}
-
 static uint32_t in(hwaddr port)
 {
     uint32_t value = 0;
@@ -108,9 +95,9 @@ static void virtio_by_id(PCIDevice *pdev)
 static void accept_card(PCIDevice *pdev)
 {
     machine_register(machine_greedy, (const char *[]) { "mmio=card", NULL }, &error_abort);
-    g_assert_cmphex(get(CARD_BAR), ==, UINT32_MAX);
+    g_assert_cmphex(machine_load(CARD_BAR), ==, UINT32_MAX);
     machine_forget();
-    g_assert_cmphex(get(CARD_BAR), ==, 0x5a5a5a5a);
+    g_assert_cmphex(machine_load(CARD_BAR), ==, 0x5a5a5a5a);
     card_remove(pdev);
 }
 
@@ -157,7 +144,7 @@ static void refuse_elsewhere(MemoryRegion *space, Object *(*owner)(PCIDevice *pd
     memory_region_init_io(more, owner(pdev), &unassigned_io_ops, NULL, "gm-test-more", 16);
     memory_region_add_subregion_overlap(space, 0x7000, more, 2);
     refuse_device("card", "the guest reaches it at 0x7000, too, where it has no BAR");
-    g_assert_cmphex(get(CARD_BAR), ==, 0x5a5a5a5a);
+    g_assert_cmphex(machine_load(CARD_BAR), ==, 0x5a5a5a5a);
     memory_region_del_subregion(space, more);
     object_unparent(OBJECT(more));
     card_remove(pdev);
@@ -198,32 +185,32 @@ static void expect_hidden(unsigned reads, unsigned writes)
 
 static void test_hidden(void)
 {
-    uint32_t status = get(NIC_STATUS);
+    uint32_t status = machine_load(NIC_STATUS);
 
     g_assert_cmphex(status, !=, UINT32_MAX);
     g_assert_cmphex(in(MACHINE_NIC_PORTS), !=, UINT32_MAX);
     machine_register(machine_image, (const char *[]) { "mmio=nic0", NULL }, &error_abort);
-    g_assert_cmphex(get(NIC_STATUS), ==, UINT32_MAX);
-    g_assert_cmphex(get(NIC_STATUS + 1), ==, UINT32_MAX);
+    g_assert_cmphex(machine_load(NIC_STATUS), ==, UINT32_MAX);
+    g_assert_cmphex(machine_load(NIC_STATUS + 1), ==, UINT32_MAX);
     g_assert_cmphex(in(MACHINE_NIC_PORTS), ==, UINT32_MAX);
-    put(NIC_LEDCTL, 0x12345678);
+    machine_store(NIC_LEDCTL, 0x12345678);
     expect_hidden(3, 1);
 
     /* Its interrupts are the guest's to set up; what is between is not there. */
-    put(MACHINE_NIC_MSIX + PCI_MSIX_ENTRY_DATA, 0x4711);
-    g_assert_cmphex(get(MACHINE_NIC_MSIX + PCI_MSIX_ENTRY_DATA), ==, 0x4711);
-    g_assert_cmphex(get(MACHINE_NIC_MSIX + 0x2000), ==, 0);
+    machine_store(MACHINE_NIC_MSIX + PCI_MSIX_ENTRY_DATA, 0x4711);
+    g_assert_cmphex(machine_load(MACHINE_NIC_MSIX + PCI_MSIX_ENTRY_DATA), ==, 0x4711);
+    g_assert_cmphex(machine_load(MACHINE_NIC_MSIX + 0x2000), ==, 0);
     expect_hidden(3, 1);
-    g_assert_cmphex(get(MACHINE_NIC_MSIX + 0x1000), ==, UINT32_MAX);
+    g_assert_cmphex(machine_load(MACHINE_NIC_MSIX + 0x1000), ==, UINT32_MAX);
     expect_hidden(4, 1);
 
     /* It can be moved: nothing comes to light. */
     machine_nic->config_write(machine_nic, PCI_BASE_ADDRESS_0, 0xe1000000, 4);
-    g_assert_cmphex(get(0xe1000008), ==, UINT32_MAX);
+    g_assert_cmphex(machine_load(0xe1000008), ==, UINT32_MAX);
     machine_nic->config_write(machine_nic, PCI_BASE_ADDRESS_0, MACHINE_NIC_BAR, 4);
     expect_hidden(5, 1);
     machine_revoke(GM_TEST_NAME, "mmio=nic0", &error_abort);
-    g_assert_cmphex(get(NIC_STATUS), ==, status);
+    g_assert_cmphex(machine_load(NIC_STATUS), ==, status);
     machine_forget();
 }
 
@@ -238,8 +225,8 @@ static void test_reset(void)
     uint32_t value = 0;
 
     nic->config_write(nic, PCI_INTERRUPT_LINE, 0x0b, 1);
-    put(NIC_LEDCTL, 0x12345678);
-    g_assert_cmphex(get(NIC_LEDCTL), ==, 0x12345678);
+    machine_store(NIC_LEDCTL, 0x12345678);
+    g_assert_cmphex(machine_load(NIC_LEDCTL), ==, 0x12345678);
     entry = machine_register(machine_image, (const char *[]) { "mmio=nic0", NULL }, &error_abort);
     p = entry->grants->pdata[0];
     g_assert(GM_PRIVILEGE_GET_CLASS(p)->find(p, GM_ACCESS_MEMORY, NIC_LEDCTL, 4, &as, &offset));
@@ -253,7 +240,7 @@ static void test_reset(void)
     value = 0x87654321;
     address_space_write(as, offset, MEMTXATTRS_UNSPECIFIED, &value, 4);
     machine_revoke(GM_TEST_NAME, "mmio=nic0", &error_abort);
-    g_assert_cmphex(get(NIC_LEDCTL), ==, NIC_LEDCTL_RESET);
+    g_assert_cmphex(machine_load(NIC_LEDCTL), ==, NIC_LEDCTL_RESET);
     machine_forget();
 }
 
