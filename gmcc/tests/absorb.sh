@@ -163,6 +163,17 @@ unabsorbed "an object without a __wrap_" "$tmp/bad.ko" \
 func_wrap f | donor "$tmp/bad.ko"
 unabsorbed "a wrapped function of the module's own" "$tmp/bad.ko" \
 	"$tmp/bad.ko: __wrap_f: f is a function of the module's own. Only what it imports can be wrapped."
+{ func_wrap add; printf '\t.globl __wrap_many\n\tfunc __wrap_many\n\tincl common(%%rip)\n\tret\n\tendfunc __wrap_many\n\t.comm common, 8\n'; } |
+	donor "$tmp/bad.ko"
+unabsorbed "what the linker would have placed" "$tmp/bad.ko" \
+	"$tmp/bad.ko: refers to common, which is not absorbed. Build the object without it."
+func_wrap add | vermagic='	.asciz "import_ns=NAMES"
+	.asciz "import_ns=OTHERS"' donor "$tmp/names.ko"
+{ module; printf '\t.section .modinfo, "a"\n\t.asciz "import_ns=OTHERS"\n'; } |
+	absorbs "a module and an object with namespaces of symbols" "$tmp/names.ko"
+check "the image imports each once" sh -c "
+	strings '$tmp/good.gm.ko' | grep '^import_ns=' | sort > '$tmp/ns'
+	printf 'import_ns=NAMES\nimport_ns=OTHERS\n' | cmp - '$tmp/ns'"
 func_wrap add | init="	.quad __wrap_add" donor "$tmp/bad.ko"
 unabsorbed "an object with an init function" "$tmp/bad.ko" \
 	"$tmp/bad.ko: has an init or exit function of its own, which nobody would call. Leave it out."

@@ -55,6 +55,27 @@ for odd in loop names; do
 		-o "$tmp/odd.gm.ko" "$tmp/protos.ko"
 done
 
+# A library of functions for other modules.
+sed 's/\.quad init_module/.quad 0/; s/init_module/start_module/' "$here/prelude.s" > "$tmp/in.s"
+"$CC" -c -x assembler -o "$tmp/library.ko" "$tmp/in.s"
+check "a module without init and exit gets a pair" "$GMCC_SAN" guard -q --verify --btf "$tmp/btf/kernel.btf" \
+	-o "$tmp/library.gm.ko" "$tmp/library.ko"
+json "by which it is sealed and unsealed" "gates[('in-call', 'init_module')]['init'] and gates[('in-call', 'cleanup_module')]['exit']" \
+	"$tmp/library.gm.ko"
+check "its struct module leads to them" sh -c "
+	readelf -rW '$tmp/library.gm.ko' | sed -n '/this_module/,/^\$/p' > '$tmp/rels'
+	grep -q '^0*138 .*gm_init ' '$tmp/rels' && grep -q '^0*4e0 .*gm_gate_cleanup_module ' '$tmp/rels'"
+# without NAME MESSAGE: what else is wrong with NAME.btf.
+without() {
+	fails "a struct module without room: $1" 1 "gmcc: $2" "$GMCC_SAN" guard -q --btf "$tmp/btf/$1.btf" \
+		-o "$tmp/x" "$tmp/library.ko"
+}
+without memberless "$tmp/btf/memberless.btf: no struct module with a member init in this BTF. Give the vmlinux of the guest's kernel."
+without outside "$tmp/library.ko: its struct module has no room at 1276 for init. Give the vmlinux of the module's kernel."
+sed -i 's/\.zero 0x3c0/.zero 0x360\n\t.quad start_module\n\t.zero 0x58/' "$tmp/in.s"
+"$CC" -c -x assembler -o "$tmp/library.ko" "$tmp/in.s"
+without taken "$tmp/library.ko: its struct module has something else at 1184. Give the vmlinux of the module's kernel."
+
 # wrong NAME OFFSET BYTES FINDING: verify says what is wrong with .gm.pointers.
 wrong() {
 	python3 - "$tmp/protos.gm.ko" "$tmp/wrong.gm.ko" "$2" "$3" <<-'P'

@@ -62,3 +62,9 @@ else
 gmcc: $tmp/in/b.ko: crashed by signal 25 (File size limit exceeded). Report this file." \
 		sh -c 'ulimit -f 0; exec "$@"' sh "$GMCC" guard -q -o "$tmp/crash" "$tmp/in/a.ko" "$tmp/in/b.ko"
 fi
+
+# What the sanitizers reserve does not fit.
+{ cat "$here/prelude.s"; printf '\t.section .note, "a"\n\t.zero 0x4000000\n'; } > "$tmp/in.s"
+"$CC" -c -x assembler -o "$tmp/large.ko" "$tmp/in.s"
+fails "no memory for its work" 1 "gmcc: out of memory" \
+	sh -c "ulimit -v 50000 && exec '$GMCC' guard -q -o '$tmp/x' '$tmp/large.ko'"

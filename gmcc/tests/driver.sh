@@ -28,6 +28,15 @@ fails "build without a kernel" 1 \
 	"gmcc: $tmp: no kernel to build against. Install its headers, or name another with --kernel." \
 	"$GMCC" build -k "$tmp" "$here/module"
 
+build=/lib/modules/$(uname -r)/build
+if [ -e "$build/Makefile" ]; then
+	skip "build for the kernel that runs" "its headers are here"
+else
+	fails "build for the kernel that runs" 1 \
+		"gmcc: $build: no kernel to build against. Install its headers, or name another with --kernel." \
+		"$GMCC" build "$here/module"
+fi
+
 if [ -z "$kdir" ] || [ ! -e "$kdir/Makefile" ]; then
 	skip "kbuild" "no linux-headers-6.12"
 else

@@ -472,6 +472,24 @@ fails "refuses an unknown ORC format" 1 \
 	"gmcc: $tmp/bad.ko: unknown ORC format (.orc_header). Use a module built for Linux 6.1 or 6.12, or teach gmcc the format (orc.c)." \
 	"$GMCC_SAN" guard -o "$tmp/x" "$tmp/bad.ko"
 
+refused "too many calls" "at least 65537 calls, more than 65536. Split the module." <<-'S'
+	func f
+	.rept 65537
+	call ext
+	.endr
+	ret
+	endfunc f
+S
+# Calls to the next instruction are no crossings, but they are calls.
+refused "too many calls that have no relocations" "65537 calls, more than 65536. Split the module." <<-'S'
+	func f
+	.rept 65537
+	.byte 0xe8
+	.long 0
+	.endr
+	ret
+	endfunc f
+S
 refused "read-only data without content" \
 	".init.rodata.zeroes+0x0: read-only, but without content. Make the section data." <<-'S'
 	.section .init.rodata.zeroes, "a", @nobits
