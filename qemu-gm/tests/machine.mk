@@ -7,7 +7,8 @@ PARTS ?= $(TOP)/build/qemu-parts
 MACHINE := $(CURDIR)/machine
 MACHINE_GM := $(filter-out $(GM)/stubs.c,$(wildcard $(GM)/*.c))
 MACHINE_HDRS := $(wildcard $(GM)/*.h machine/*.h) $(UNIT)/gm-test-image.h $(PARTS)/assembled Makefile machine.mk
-LINKER ?= bfd
+# The faster one, where it is.
+LINKER ?= $(if $(shell command -v ld.lld),lld,bfd)
 MACHINE_LIBS := -Wl,--as-needed -pie -Wl,-z,relro -Wl,-z,now $(PARTS)/libqemuutil.a -lrt -lgnutls \
 	-lfdt -lz -lslirp -lglib-2.0 -lutil -lm -pthread -fuse-ld=$(LINKER)
 # QEMU's own headers are not for -Wextra; QEMU's build is strict with the device's files.

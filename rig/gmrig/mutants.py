@@ -3,16 +3,19 @@
 of the component's mutants.toml names must notice, in the way that the row expects. A mutant
 of KVM is loaded in the rig's L1, and its test is a case of tests.toml; one of QEMU's side is
 a copy of it whose unit tests, or tests in a whole QEMU, are built and run, and one of gmcc is a
-copy, too, with a part of its tests."""
+copy, too, with a part of its tests. Of copies there are as many as CPUs."""
 
 import io
 import os
+import queue
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import table
@@ -27,6 +30,7 @@ COMPONENTS = tuple(FOLDERS)
 UNIT_TIMEOUT = 60		# seconds that a test of a mutant of QEMU's side may take
 BUILD_TIMEOUT = 600		# and its build, which the first time is of all files
 GMCC_TIMEOUT = 600		# a part of gmcc's tests
+CPUS = len(os.sched_getaffinity(0))
 MACHINE = "test-machine-"	# the names of tests that run in a whole QEMU
 
 
@@ -183,13 +187,13 @@ class Verdicts:
         killed = failed and re.search(mutant.fails, output)
         (self.killed if killed else self.survived).append(mutant.name)
         verdict = "killed" if killed else "OTHERWISE" if failed else "SURVIVED"
-        print(f"{verdict:9} {mutant.name} ({mutant.invariant}) by {mutant.test}, "
-              f"{time.monotonic() - began:.0f} s", flush=True)
+        text = (f"{verdict:9} {mutant.name} ({mutant.invariant}) by {mutant.test}, "
+                f"{time.monotonic() - began:.0f} s")
         if killed:
-            print(f"          {killed[0]}", flush=True)
+            text += f"\n          {killed[0].strip()}"
         elif failed:
-            print(f"          the test failed, but not with {mutant.fails!r}:\n"
-                  + output, flush=True)
+            text += f"\n          the test failed, but not with {mutant.fails!r}:\n{output}"
+        print(text, flush=True)
 
 
 class KvmVerdicts(Verdicts):
@@ -261,31 +265,75 @@ class CopyVerdicts(Verdicts):
 
     def __init__(self, config, folder):
         super().__init__()
-        self.folder = folder
+        self.first = os.path.join(folder, "1")
+        self.copies = queue.SimpleQueue()	# that no mutant is in
+        self.running = set()
         self.qemu_parts = config.built("qemu-parts")	# the rest of QEMU
         for name in self.parts:
-            shutil.copytree(os.path.join(TOP, name), os.path.join(folder, name))
+            shutil.copytree(os.path.join(TOP, name), os.path.join(self.first, name))
 
-    def make(self, test):
-        """Build what TEST tests and run it: all that it prints, and whether it failed."""
+    def test(self, copy, mutant_or_none, name):
+        """Build what the test of that name tests, and run it: what it prints, and whether
+        it failed."""
         raise NotImplementedError
 
+    def run(self, command, limit, **keywords):
+        """What it prints, and its status; None if the time was over. Nothing of it is left."""
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, process_group=0, **keywords) as process:
+            self.running.add(process)
+            try:
+                output, _ = process.communicate(timeout=limit)
+                status = process.returncode
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                output, status = process.communicate()[0], None
+            finally:
+                self.running.discard(process)
+        return output.decode(errors="replace"), status
+
+    def build(self, *arguments):
+        output, status = self.run(["make", "-s", f"-j{CPUS}", *arguments], BUILD_TIMEOUT)
+        if status != 0:
+            raise RigError("does not build:\n" + output[-4000:])
+
+    def attempt(self, command, limit, **keywords):
+        output, status = self.run(command, limit, **keywords)
+        return ("it does not end", True) if status is None else (output, status != 0)
+
     def unmutated(self, name):
-        return self.make(name)
+        return self.test(self.first, None, name)
 
     def mutated(self, mutant):
-        copy = os.path.join(self.folder, FOLDERS[self.component])
-        path = os.path.join(copy, mutant.file)
+        copy = self.copies.get()
+        tree = os.path.join(copy, FOLDERS[self.component])
         try:
-            mutate(copy, mutant)
-            return self.make(mutant.test)
+            mutate(tree, mutant)
+            return self.test(copy, mutant, mutant.test)
         finally:
-            shutil.copyfile(os.path.join(source(self.component), mutant.file), path)
+            shutil.copyfile(os.path.join(source(self.component), mutant.file),
+                            os.path.join(tree, mutant.file))
+            self.copies.put(copy)
 
     def judge_all(self, mutants):
         self.baseline(mutants)
-        for mutant in mutants:
-            self.judge(mutant)
+        count = min(CPUS, len(mutants))
+        for number in range(1, count + 1):
+            copy = os.path.join(os.path.dirname(self.first), str(number))
+            if number > 1:
+                shutil.copytree(self.first, copy, symlinks=True)
+            self.copies.put(copy)
+        pool = ThreadPoolExecutor(count)
+        try:
+            list(pool.map(self.judge, mutants))
+        except BaseException:
+            # The threads would wait for what runs.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(self.running):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            pool.shutdown()
 
 
 class QemuVerdicts(CopyVerdicts):
@@ -293,47 +341,34 @@ class QemuVerdicts(CopyVerdicts):
     component = "qemu"
     parts = ("qemu-gm", "kvm-gm/include", "gmcc/include")
 
-    def make(self, test):
-        tests = os.path.join(self.folder, "qemu-gm", "tests")
-        program = os.path.join(self.folder, "out", test)
-        try:
-            done = subprocess.run(["make", "-s", "-C", tests, "CFLAGS=-O0 -g",
-                                   f"O={self.folder}/out", f"PARTS={self.qemu_parts}",
-                                   # What a mutant does not use is no reason not to build it.
-                                   "MACHINE_WARNINGS=-Wno-error", program],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False, timeout=BUILD_TIMEOUT)
-            if done.returncode:
-                raise RigError("does not build:\n" + done.stdout.decode(errors="replace")[-4000:])
-            done = subprocess.run([program, "--tap", "-k"], cwd=self.folder,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False, timeout=UNIT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return "it does not end", True
-        return done.stdout.decode(errors="replace"), done.returncode != 0
+    def test(self, copy, mutant_or_none, name):
+        out = os.path.join(copy, "out")
+        program = os.path.join(out, name)
+        self.build("-C", os.path.join(copy, "qemu-gm", "tests"), "CFLAGS=-O0 -g", f"O={out}",
+                   f"PARTS={self.qemu_parts}",
+                   # What a mutant does not use is no reason not to build it.
+                   "MACHINE_WARNINGS=-Wno-error", program)
+        return self.attempt([program, "--tap", "-k"], UNIT_TIMEOUT, cwd=copy)
 
 
 class GmccVerdicts(CopyVerdicts):
-    """By a part of gmcc/tests/run, with ASan and UBSan."""
+    """By a part of gmcc/tests/run. It goes without sanitizers first, as they take five times as
+    long; what is not noticed so must be with them."""
     component = "gmcc"
     parts = ("gmcc", "kvm-gm/include", "guest/include")
 
-    def make(self, test):
-        program = os.path.join(self.folder, "out", "san", "gmcc")
-        build = ["make", "-s", "-C", os.path.join(self.folder, "gmcc"), f"O={self.folder}/out", program]
-        variables = {"GMCC": program, "GMCC_SAN": program, "GMCC_PARTS": test}
-        try:
-            done = subprocess.run(build, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False)
-            if done.returncode:
-                raise RigError("does not build:\n" + done.stdout.decode(errors="replace")[-4000:])
-            done = subprocess.run([os.path.join(self.folder, "gmcc", "tests", "run")],
-                                  env=os.environ | variables, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                                  timeout=GMCC_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return "it does not end", True
-        return done.stdout.decode(errors="replace"), done.returncode != 0
+    def with_build(self, copy, folder, name):
+        program = os.path.join(copy, "out", folder, "gmcc")
+        self.build("-C", os.path.join(copy, "gmcc"), "CFLAGS=-O1", f"O={copy}/out", program)
+        variables = {"GMCC": program, "GMCC_SAN": program, "GMCC_PARTS": name}
+        return self.attempt([os.path.join(copy, "gmcc", "tests", "run")], GMCC_TIMEOUT,
+                            env=os.environ | variables)
+
+    def test(self, copy, mutant_or_none, name):
+        output, failed = self.with_build(copy, "", name)
+        if failed and (not mutant_or_none or re.search(mutant_or_none.fails, output)):
+            return output, True
+        return self.with_build(copy, "san", name)
 
 
 def judge_component(config, component, mutants):
