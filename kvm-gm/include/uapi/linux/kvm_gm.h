@@ -44,7 +44,7 @@
 /* Limits of what is sealed. All are checked; exceeding one is -E2BIG. */
 #define KVM_GM_MAX_SEALS	31	/* views 1..31; view 0 is the guest */
 #define KVM_GM_MAX_REGIONS	64
-#define KVM_GM_MAX_PAGES	4096	/* over all regions of one module, and over all that is shared */
+#define KVM_GM_MAX_PAGES	4096	/* of one module: over all regions, and over all shared */
 #define KVM_GM_MAX_SHARED	64
 #define KVM_GM_MAX_GATES	16384
 #define KVM_GM_MAX_FRAMES	65536
@@ -138,8 +138,7 @@ enum kvm_gm_violation {
 	KVM_GM_V_LIMIT		= 8,	/* no activation left, MAX_OUTER*; inside: stack overflow */
 	KVM_GM_V_ESCAPE		= 9,	/* inside: fetch from outside sealed text */
 	KVM_GM_V_ACCESS		= 10,	/* inside: write to read-only sealed page */
-	KVM_GM_V_EXIT		= 11,	/* inside: exit that has no business there; addr = code
-					 * of SVM; of VMX, and of an exception the vector << 16 */
+	KVM_GM_V_EXIT		= 11,	/* inside: exit with no business there; addr = its code */
 	KVM_GM_V_FRAME		= 12,	/* inside: private stack cannot be unwound */
 	KVM_GM_V_EMULATE	= 13,	/* inside: instruction emulation attempted */
 	KVM_GM_V_QUARANTINE	= 14,	/* gate of a quarantined module; addr = the gate */
@@ -362,12 +361,12 @@ struct kvm_gm_devices {
 /*
  * KVM_GM_MAP: put registers of a device, or nothing, in place of some of the pages
  * of the module's DEVICES region. They are reached there and nowhere else: the
- * module's own page tables lead to them, which the guest cannot change. A page
- * is backed by what userspace has at hosts[i] (a device's registers that it has
- * mapped; when it unmaps them, what follows there does not count), or an access to it is a KVM_EXIT_MMIO at `gpa'
- * and so many bytes, marked KVM_GM_RUN_DEVICES. A range that is mapped already is
- * replaced, at once wherever a vCPU is inside. Two ranges with a page in common are
- * -EEXIST, pages that the region does not have -ERANGE.
+ * module's own page tables lead to them, which the guest cannot change. A page is
+ * backed by what userspace has at hosts[i] (a device's registers that it has mapped;
+ * when it unmaps them, what follows there does not count), or an access to it is a
+ * KVM_EXIT_MMIO at `gpa' and so many bytes, marked KVM_GM_RUN_DEVICES. A range that
+ * is mapped already is replaced, at once wherever a vCPU is inside. Two ranges with
+ * a page in common are -EEXIST, pages that the region does not have -ERANGE.
  */
 struct kvm_gm_map {
 	__u32 size;		/* sizeof(struct kvm_gm_map) */
@@ -377,8 +376,11 @@ struct kvm_gm_map {
 	__u32 page;		/* of the region, from 1 on; 0 if nr_pages is */
 	__u32 nr_pages;		/* 0: the range ends, and access to its pages is a violation */
 	__u64 gpa;		/* page-aligned; 0 if nr_pages is */
-	__u64 hosts;		/* user pointer to __u64[nr_pages]: user addresses, each
-				 * page-aligned, or 0: exits; or 0: exits all of them */
+	/*
+	 * User pointer to __u64[nr_pages]: user addresses, each page-aligned, or 0:
+	 * exits; or 0: exits all of them.
+	 */
+	__u64 hosts;
 	__u64 reserved;		/* 0 */
 };
 
@@ -395,7 +397,11 @@ struct kvm_gm_exit {
 	/* VIOLATION: the gate used, or (EXEC, WRITE) that of the function at addr */
 	__u32 gate;		/* by index, or KVM_GM_NO_GATE */
 	__u64 rip;
-	__u64 addr;		/* SEAL: RDI (struct gm_anchors); VIOLATION: see the kind */
+	/*
+	 * SEAL: RDI (struct gm_anchors). VIOLATION: see the kind; an exit's code is
+	 * SVM's or VMX's, and of an exception has the vector << 16 besides on VMX.
+	 */
+	__u64 addr;
 	__u64 gpa;		/* VIOLATION: of addr, ~0: none */
 	__s64 ret;		/* SEAL: out from userspace, becomes RAX */
 	__u32 policy;		/* VIOLATION: enum kvm_gm_policy, what has been done */

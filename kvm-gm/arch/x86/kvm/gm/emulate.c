@@ -43,7 +43,7 @@ static bool gm_decode(struct kvm_vcpu *vcpu, gpa_t gpa, int emulation_type)
 	memset(insn, 0, sizeof(insn));
 	return gm_read_text(seal, rip, insn, sizeof(insn)) &&
 	       x86_decode_emulated_instruction(vcpu, emulation_type, insn,
-						      sizeof(insn)) == EMULATION_OK &&
+					       sizeof(insn)) == EMULATION_OK &&
 	       gm_may_emulate(vcpu->arch.emulate_ctxt, gpa);
 }
 

@@ -98,16 +98,10 @@ static struct gm_msr_range *gm_find_range(struct gm_seal *seal, const struct kvm
 	return NULL;
 }
 
-static int gm_grant_msr(struct gm_seal *seal, const struct kvm_gm_grant *arg)
+static int gm_add_range(struct gm_seal *seal, const struct kvm_gm_grant *arg)
 {
-	struct gm_msr_range *range;
+	struct gm_msr_range *range = gm_find_range(seal, arg);
 
-	if (!gm_may_be_granted(arg))
-		return -EPERM;
-
-	guard(spinlock)(&seal->msr_lock);
-
-	range = gm_find_range(seal, arg);
 	if (range && range->granted)
 		return -EEXIST;
 	if (!range) {
@@ -122,18 +116,32 @@ static int gm_grant_msr(struct gm_seal *seal, const struct kvm_gm_grant *arg)
 	return 0;
 }
 
+static int gm_grant_msr(struct gm_seal *seal, const struct kvm_gm_grant *arg)
+{
+	int r;
+
+	if (!gm_may_be_granted(arg))
+		return -EPERM;
+	spin_lock(&seal->msr_lock);
+	r = gm_add_range(seal, arg);
+	spin_unlock(&seal->msr_lock);
+	return r;
+}
+
 static int gm_revoke_msr(struct gm_seal *seal, const struct kvm_gm_grant *arg)
 {
 	struct gm_msr_range *range;
+	int r = -ENOENT;
 
 	/* Whoever is about to use it holds the lock, or sees that it is gone. */
-	guard(spinlock)(&seal->msr_lock);
-
+	spin_lock(&seal->msr_lock);
 	range = gm_find_range(seal, arg);
-	if (!range || !range->granted)
-		return -ENOENT;
-	range->granted = false;
-	return 0;
+	if (range && range->granted) {
+		range->granted = false;
+		r = 0;
+	}
+	spin_unlock(&seal->msr_lock);
+	return r;
 }
 
 const struct gm_privilege_ops gm_msr_ops = {
@@ -142,12 +150,9 @@ const struct gm_privilege_ops gm_msr_ops = {
 };
 
 /* -ENOENT: it never was the module's; else 0 or the CPU's refusal. */
-static int gm_access_msr(struct gm_seal *seal, u32 msr, u64 *value, bool write)
+static int gm_access_range(struct gm_seal *seal, u32 msr, u64 *value, bool write)
 {
 	int i, r = -ENOENT;
-
-	/* Not preempted meanwhile, either: it is this CPU's. */
-	guard(spinlock)(&seal->msr_lock);
 
 	for (i = 0; i < seal->nr_msrs; i++) {
 		struct gm_msr_range *range = &seal->msrs[i];
@@ -158,6 +163,17 @@ static int gm_access_msr(struct gm_seal *seal, u32 msr, u64 *value, bool write)
 			return write ? wrmsrl_safe(msr, *value) : rdmsrl_safe(msr, value);
 		r = 0;
 	}
+	return r;
+}
+
+static int gm_access_msr(struct gm_seal *seal, u32 msr, u64 *value, bool write)
+{
+	int r;
+
+	/* Not preempted meanwhile, either: it is this CPU's. */
+	spin_lock(&seal->msr_lock);
+	r = gm_access_range(seal, msr, value, write);
+	spin_unlock(&seal->msr_lock);
 	return r;
 }
 
