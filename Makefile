@@ -254,7 +254,7 @@ kvm-gm-coverage: debug-kernel
 hammer = $(RIG) hammer $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(if $(FUZZ_RUNS),--runs $(FUZZ_RUNS))
 
 fuzz-kvm: kvm-gm-debug qemu raw-attacks
-	$(hammer) --l1-kernel=debug fuzz-ioctls fuzz-gates
+	$(hammer) --l1-kernel=debug-fast fuzz-ioctls fuzz-gates
 
 check-faults: kvm-gm-debug qemu raw-attacks
 	$(RIG) hammer --l1-kernel=debug faults signals

@@ -26,7 +26,8 @@ def parser():
     def l1_kernel(command):
         command.add_argument("--l1-kernel", choices=sorted(L1_KERNELS), default="stock",
                              help="the distribution's kernel in L1, or the one of `make "
-                             "debug-kernel' with the kernel's checkers; timeouts follow [stock]")
+                             "debug-kernel' with the kernel's checkers, or with KASAN, UBSAN "
+                             "and lockdep alone; timeouts follow [stock]")
 
     def vendor(command):
         command.add_argument("--vendor", choices=sorted(accel.VENDORS), help="of L1's CPU: "

@@ -136,7 +136,7 @@ class Outer:
         self.vendor = "kvm-amd" if "svm" in flags else "kvm-intel"
         if not flags & {"svm", "vmx"}:
             raise RigError("L1's CPU has neither svm nor vmx")
-        if self.config.l1_kernel == "debug":
+        if self.config.l1_append:
             self._prove_checkers()
         self.say(f"L1: Linux {self.shell.check('uname -r').strip()} up in "
                  f"{time.monotonic() - began:.1f} s, CPU flag "

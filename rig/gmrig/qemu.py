@@ -49,14 +49,12 @@ class QemuOuter(Outer):
         command = [config.need(config.qemu, "qemu"), "-machine",
                    f"q35,{nics.MACHINE}" if self.cards else "q35", *options,
                    "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
-                   "-kernel", config.need(config.l1_image, "debug-kernel" if config.l1_kernel == "debug"
-                                           else "deps"),
+                   "-kernel", config.need(config.l1_image, "debug-kernel" if config.l1_append else "deps"),
                    "-initrd", self._initramfs(),
                    "-append", "console=ttyS0 loglevel=6 panic=-1 oops=panic "
                               f"{'' if self.icount else 'mitigations=off '}"
                               "nowatchdog random.trust_cpu=on cryptomgr.notests "
-                              f"{'kasan_multi_shot ' if config.l1_kernel == 'debug' else ''}"
-                              f"audit=0 idle=halt {nics.APPEND if self.cards else ''}"
+                              f"{config.l1_append} audit=0 idle=halt {nics.APPEND if self.cards else ''}"
                               f"GM_RUN={self.run} GM_PORTS={self._ports()}",
                    "-serial", f"file:{self.console.path}",
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,"
