@@ -5,16 +5,18 @@ what it reached of our files is counted if KVM was built to count (--coverage)."
 
 import os
 import re
+import sys
 
-from . import coverage
+from . import coverage, table
 from .channel import RigError, from_first
-from .life import Life
 from .outer import TROUBLE
+from .runner import Runner
 from .session import Session
 
 PROGRAM = "raw-hammer"
 WAYS = ("fuzz-ioctls", "fuzz-gates", "cycles", "faults", "signals")
 DONE, SKIPPED = 0, 77
+OBSERVED = ("observe-trace", "observe-statistics")	# cases that reach what KVM tells of modules
 SILENCE = 120			# s, without progress: it tells every 10 s
 ATTACK_LIMIT = 400		# s, for an attack on the debug kernel, which counts besides
 SCAN = 300			# s, for a look through all memory
@@ -75,14 +77,14 @@ def attack(outer):
     return stream(outer, f"{program} -t {ATTACK_LIMIT}") == DONE
 
 
-def use(session):
-    """One module's life in a Linux guest."""
-    life = Life(session.guest("guarded"))
-    life.register()
-    life.load()
-    life.use()
-    life.unload()
+def observe(session):
+    """A module's life in a Linux guest, traced and counted; how many of the cases failed."""
+    runner = Runner(session, sys.stdout)
+    for case in table.load():
+        if case.name in OBSERVED:
+            runner.run(case)
     session.drop_guest()
+    return runner.failed
 
 
 def main(config, options):
@@ -92,7 +94,7 @@ def main(config, options):
         if options.coverage:
             session.outer().keep_machine(True)
             failed += not attack(session.outer())
-            use(session)
+            failed += observe(session)
         for way in options.ways or WAYS:
             outer = session.outer()
             try:
