@@ -58,6 +58,58 @@ static int attack_stray(const char *name)
 	return 0;
 }
 
+/* The canary of this thread, for whoever compares it from now on. */
+static __no_stack_protector noinline void change_canary(void)
+{
+	preempt_disable();
+	current->stack_canary ^= 1;
+	asm volatile("xorq $1, %gs:40");
+	preempt_enable();
+}
+
+/* Have the kernel's function do nothing but return, or be what it @was again. */
+static int make_it_return(const char *function, u8 *was)
+{
+	void *(*poke)(void *addr, const void *code, size_t size) = kernel_symbol("text_poke");
+	struct mutex *lock = kernel_symbol("text_mutex");
+	u8 *text = kernel_symbol(function), code = *was ?: 0xc3;
+
+	if (!poke || !lock || !text)
+		return -ENOENT;
+	*was = *text;
+	mutex_lock(lock);
+	poke(text, &code, 1);
+	mutex_unlock(lock);
+	return 0;
+}
+
+/*
+ * Change the canary of the victim's function, and come back from what it calls then,
+ * which no kernel does (I3). Address: none; it takes a trap of its own.
+ */
+static int attack_canary(const char *name)
+{
+	unsigned long gate = find_target("gm_gate_stray_run", 0);
+	u8 was = 0;
+	int ret;
+
+	if (!gate)
+		return -ENOENT;
+	ret = make_it_return("__stack_chk_fail", &was);
+	if (ret)
+		return ret;
+	pr_info("%s: address 0x%lx\n", name, gate);
+	ret = call_to(gate, "canary", change_canary, 0);
+	change_canary();
+	make_it_return("__stack_chk_fail", &was);
+	if (!recovery.stopped) {
+		pr_err("%s: survived, result %d\n", name, ret);
+		return -ENOTRECOVERABLE;
+	}
+	pr_info("%s: stopped by exception %d\n", name, recovery.trap);
+	return 0;
+}
+
 /*
  * A function that the victim has absorbed writes where the attacker says (I5): to its
  * private data. Address: that.
@@ -101,6 +153,7 @@ const struct attack inside_attacks[] = {
 	{ "stray-mmio",		attack_stray },
 	{ "stray-fault",	attack_stray },
 	{ "stray-keep",		attack_stray },
+	{ "canary",		attack_canary },
 	{ "lend",		attack_lend },
 	{}
 };

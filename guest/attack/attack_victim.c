@@ -46,6 +46,11 @@ int find_lookup_name(void)
 	return 0;
 }
 
+void *kernel_symbol(const char *name)
+{
+	return (void *)lookup_name(name);
+}
+
 /* Address of what to attack: parameters come before the attack's defaults. */
 unsigned long look_for_target(const char *name, int off)
 {

@@ -26,6 +26,8 @@ extern char victim[MODULE_NAME_LEN];
 
 /* Before all else; 0 or a negative errno. */
 int find_lookup_name(void);
+/* Of the kernel's own; 0: none. */
+void *kernel_symbol(const char *name);
 /* A symbol of the victim's, and so many bytes on, unless parameters say otherwise; 0: none. */
 unsigned long look_for_target(const char *name, int off);
 /* The same, with a word if there is none. */

@@ -68,6 +68,18 @@ static noinline int stray_keep(void (*function)(void))
 	return secret == GM_STRAY_SECRET ? 0 : -EFAULT;
 }
 
+/* With a canary, which the function may change (I3). */
+static noinline int stray_canary(void (*function)(void))
+{
+	char room[32];
+
+	OPTIMIZER_HIDE_VAR(function);
+	memset(room, 0, sizeof(room));
+	barrier_data(room);
+	function();
+	return room[0];
+}
+
 static int stray_run(const char *val, const struct kernel_param *kp)
 {
 	unsigned long *constant = (unsigned long *)stray_constant;
@@ -90,6 +102,8 @@ static int stray_run(const char *val, const struct kernel_param *kp)
 		asm volatile("mov %0, %%rbx; mov 0, %%rax" : : "i" (GM_STRAY_SECRET) : "rax", "rbx");
 	else if (sysfs_streq(val, "keep"))
 		return stray_keep((void *)kp);
+	else if (sysfs_streq(val, "canary"))
+		return stray_canary((void *)kp);
 	else
 		return stray_parse(val);
 	stray_secret++;

@@ -187,16 +187,32 @@ def attack_keep(bench):
     without_effect(bench, "stray-keep", "neither saw nor changed", victim=STRAY)
 
 
+def leaves_by_exception(bench, name, number=""):
+    """The victim takes an exception of its own, which is the guest's to handle. Linux has no
+    number for a page fault of its own."""
+    life, _ = face_to_face(bench.guest, STRAY)
+    violations, before = life.violations(), life.module()["crossings"]["event-exit"]
+    life.sh(f"dmesg -c >/dev/null; echo {name} >/sys/kernel/debug/gm_attack/run")
+    said = life.sh("dmesg")
+    expect(f"{name}: stopped by exception {number}" in said,
+           f"the module's exception {number} did not reach the guest:\n{said[-2000:]}")
+    expect_equal("violations", life.violations(), violations)
+    expect(life.module()["crossings"]["event-exit"] > before, "no event left the module")
+    return life
+
+
 @case
 def attack_fault(bench):
     # The module itself faults; the guest's handler sees that, and no registers.
-    life, _ = face_to_face(bench.guest, STRAY)
-    violations, before = life.violations(), life.module()["crossings"]["event-exit"]
-    life.sh("dmesg -c >/dev/null; echo stray-fault >/sys/kernel/debug/gm_attack/run")
-    expect("stray-fault: stopped by exception" in life.sh("dmesg"),
-           "the module's page fault did not reach the guest")
-    expect_equal("violations", life.violations(), violations)
-    expect(life.module()["crossings"]["event-exit"] > before, "no event left the module")
+    leaves_by_exception(bench, "stray-fault")
+
+
+@case
+def attack_canary(bench):
+    # The function that the module calls changes its canary, and then the kernel's
+    # __stack_chk_fail() returns: what follows in the module is a trap.
+    crossings = leaves_by_exception(bench, "canary", 6).module()["crossings"]
+    expect_equal("calls that came back", crossings["in-return"], crossings["out-call"])
 
 
 @case
