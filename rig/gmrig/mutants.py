@@ -132,8 +132,9 @@ def mutate(folder, mutant):
         stream.write(text.replace(mutant.original, mutant.replacement))
 
 
-def build(mutant=None):
-    """KVM from a copy of kvm-gm, with that one change or none."""
+def build(config, number, mutant=None):
+    """KVM from a copy of kvm-gm, with that one change or none; what Config.kvm() calls it.
+    That of the number before stays."""
     with tempfile.TemporaryDirectory(prefix="gm-mutant-") as folder:
         copy = os.path.join(folder, "kvm-gm")
         shutil.copytree(source("kvm"), copy)
@@ -146,6 +147,10 @@ def build(mutant=None):
         what = mutant.name if mutant else "the tree as it is"
         raise RigError(f"{what} does not build:\n"
                        + done.stdout.decode(errors="replace")[-4000:])
+    flavour = f"mutant-{number % 2}"
+    shutil.copytree(config.built("kvm-modules", "mutant"), config.built("kvm-modules", flavour),
+                    dirs_exist_ok=True)
+    return flavour
 
 
 def attempt(session, case):
@@ -197,33 +202,46 @@ class Verdicts:
 
 
 class KvmVerdicts(Verdicts):
-    """By cases of the rig, in a machine that loads the mutant."""
+    """By cases of the rig, in a machine that loads the mutant. The next mutant is built
+    meanwhile."""
 
     def __init__(self, config, _folder):
         super().__init__()
         self.config = config
         self.session = None
         self.cases = {case.name: case for case in table.load()}
+        self.builder = ThreadPoolExecutor(1)
+        self.order, self.next_build = [], None
 
     def on(self, vendor):
         """From now on L1 has that vendor's CPU."""
         self.close()
-        self.session = Session(self.config, kvm="mutant", vendor=vendor,
-                               verbose=lambda text: None)
+        self.session = Session(self.config, vendor=vendor, verbose=lambda text: None)
 
     def close(self):
         if self.session:
             self.session.close()
 
     def baseline(self, mutants):
-        build()
+        self.session.kvm = build(self.config, 0)
         super().baseline(mutants)
 
     def unmutated(self, name):
         return attempt(self.session, self.cases[name])
 
+    def build_ahead(self, number):
+        """Begin with the mutant of that number, counted from 1; None if there is none."""
+        if number > len(self.order):
+            return None
+        return self.builder.submit(build, self.config, number, self.order[number - 1])
+
     def mutated(self, mutant):
-        build(mutant)
+        number = self.order.index(mutant) + 1
+        building = self.next_build or self.build_ahead(number)
+        try:
+            self.session.kvm = building.result()
+        finally:
+            self.next_build = self.build_ahead(number + 1)
         self.reload()
         output, failed = attempt(self.session, self.cases[mutant.test])
         return reason(output), failed
@@ -248,12 +266,14 @@ class KvmVerdicts(Verdicts):
                          if (mutant.vendor or default_vendor()) == vendor]
                 if not there:
                     continue
+                self.order = there
                 self.on(vendor)
                 self.baseline(there)
                 for mutant in there:
                     self.judge(mutant)
                 self.session.remove_files()
         finally:
+            self.builder.shutdown(cancel_futures=True)
             self.close()
 
 
