@@ -92,6 +92,11 @@ static int __init gm_attack_init(void)
 			return ret;
 		}
 	}
+	ret = register_module_notifier(&lying_loader);
+	if (ret) {
+		unregister_die_notifier(&catcher);
+		return ret;
+	}
 	debugfs = debugfs_create_dir("gm_attack", NULL);
 	debugfs_create_file("run", 0200, debugfs, NULL, &run_fops);
 	debugfs_create_file("stop", 0200, debugfs, NULL, &stop_fops);
@@ -102,6 +107,7 @@ module_init(gm_attack_init);
 static void __exit gm_attack_exit(void)
 {
 	debugfs_remove(debugfs);
+	unregister_module_notifier(&lying_loader);
 	unregister_die_notifier(&catcher);
 }
 module_exit(gm_attack_exit);

@@ -20,6 +20,9 @@ struct attack {
 extern const struct attack outside_attacks[], entry_attacks[], inside_attacks[];
 extern bool storm_ends;
 
+/* Of modules that come: lies as parameters say (attack_loader.c). */
+extern struct notifier_block lying_loader;
+
 /* --- the victim (attack_victim.c) -------------------------------------------- */
 
 extern char victim[MODULE_NAME_LEN];

@@ -3,7 +3,11 @@
 be stopped, reported with its exact kind and address, and leave the guest
 running and the victim sealed and usable."""
 
+import json
+import re
+import subprocess
 import time
+from dataclasses import dataclass
 
 from ..attacks import ATTACKS, MORE_ATTACKS, Attacker
 from ..case import case, expect, expect_equal
@@ -187,6 +191,23 @@ def attack_keep(bench):
     without_effect(bench, "stray-keep", "neither saw nor changed", victim=STRAY)
 
 
+@dataclass
+class Parts:
+    """Of an image: how many anchors of each kind, in their order."""
+    regions: int
+    gates: int			# which region has them
+    shared: int
+    externs: list		# names
+
+
+def inspect(life):
+    gmcc = life.guest.config.need(life.guest.config.built("gmcc", "gmcc"), "gmcc")
+    found = json.loads(subprocess.check_output([gmcc, "inspect", "--json", life.image]))
+    kinds = [region["kind"] for region in found["regions"]]
+    return Parts(len(kinds), kinds.index("gates"), len(found["shared"]),
+                 [extern["name"] for extern in found["externs"]])
+
+
 def leaves_by_exception(bench, name, number=""):
     """The victim takes an exception of its own, which is the guest's to handle. Linux has no
     number for a page fault of its own."""
@@ -264,6 +285,50 @@ def attack_write_private(bench):
 def attack_lend(bench):
     attack(bench, "lend", victim=LENDS)
     expect_equal("the secret", bench.l2(f"cat /sys/module/{LENDS}/parameters/secret").strip(), "1")
+
+
+@case
+def attack_loader(bench):
+    """Each lie about the module itself is refused. An import may be another module's, and is
+    called as any of the guest's code: that does not get in."""
+    guest = bench.guest
+    victim, attacker = face_to_face(guest)
+    life = Life(guest, STRAY)
+    life.register()
+    parts = inspect(life)
+    externs = range(parts.regions + parts.shared, parts.regions + parts.shared + len(parts.externs))
+    lies = [(f"{parts.externs[extern - externs[0]]} is in region {region}", extern, region, 16)
+            for extern in externs for region in (0, parts.gates)]
+    for region in (0, parts.gates):
+        lies += [(f"region {region} is another module's", region, -1, victim.text_address()),
+                 (f"region {region} begins within a page", region, region, 8),
+                 (f"region {region} is the one behind it", region, region + 1, 0),
+                 (f"region {region} is nowhere", region, -1, 1 << 63)]
+    for what, anchor, base, value in lies:
+        refused = guest.qmp.execute("query-gm")["seals-refused"]
+        life.sh("dmesg -c >/dev/null")
+        attacker.aim(lie_to=STRAY, lie_anchor=anchor, lie_base=base, lie_value=value)
+        status, output = guest.shell.run(f"gm-load {STRAY}", 30)
+        told = re.search(rf"anchor {anchor} of {STRAY} is at (\w+), and said to be at (\w+)",
+                         life.sh("dmesg"))
+        expect(told and told[1] != told[2], f"nobody lied that {what}")
+        expect(status, f"{STRAY} was loaded, although {what}")
+        expect_equal(f"state, when {what}", life.module()["state"], "registered")
+        expect_equal(f"seals refused, when {what}",
+                     guest.qmp.execute("query-gm")["seals-refused"], refused + 1)
+        bench.note(f"{what}: {output.strip().splitlines()[-1]}")
+    expect_equal("violations", (victim.violations(), life.violations()), (0, 0))
+    attacker.aim(lie_base=-1, lie_value=victim.text_address(),
+                 lie_anchor=externs[parts.externs.index("sysfs_streq")])
+    life.load()
+    # The shell that makes it call so dies, with the lock of parameters.
+    guest.shell.run(f"(echo 1 >/sys/module/{STRAY}/parameters/run) & sleep 1")
+    event = guest.qmp.wait_event("GM_VIOLATION", 20)["data"]
+    expect_equal("module, kind, address", (event["module"], event["kind"], event["address"]),
+                 (MODULE, "exec", victim.text_address()))
+    expect_equal("states", (victim.module()["state"], life.module()["state"]),
+                 ("sealed", "sealed"))
+    bench.session.drop_guest()
 
 
 @case
