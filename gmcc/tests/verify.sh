@@ -84,10 +84,13 @@ check "verifies its image" "$GMCC_SAN" verify "$tmp/victim.gm.ko"
 check "guards it with requests" "$GMCC_SAN" guard -q --privilege hostinfo --privilege msr=0x35 \
 	--privilege pio=0x60-0x64 -o "$tmp/asks.gm.ko" "$tmp/asks.ko"
 check "verifies that image" "$GMCC_SAN" verify "$tmp/asks.gm.ko"
-check "mkwrong damages them" "$here/mkwrong" "$tmp/victim.gm.ko" "$tmp/asks.gm.ko" "$tmp/wrong"
+# shellcheck disable=SC2086 # names
+check "mkwrong damages them" "$here/mkwrong" "$tmp/victim.gm.ko" "$tmp/asks.gm.ko" "$tmp/wrong" ${GMCC_WRONG:-}
 for image in "$tmp"/wrong/*.ko; do
 	check "finds $(basename "$image" .ko)" says "$image" "${image%.ko}.txt"
 done
+
+[ -z "${GMCC_WRONG:-}" ] || return 0
 
 { cat "$tmp/in.s"; printf '\t.text\n\tfunc more\n\tcall missing\n\tret\n\tendfunc more\n'; } > "$tmp/more.s"
 "$CC" -c -x assembler -o "$tmp/more.ko" "$tmp/more.s"

@@ -31,6 +31,7 @@ UNIT_TIMEOUT = 60		# seconds that a test of a mutant of QEMU's side may take
 BUILD_TIMEOUT = 600		# and its build, which the first time is of all files
 GMCC_TIMEOUT = 600		# a part of gmcc's tests
 CPUS = len(os.sched_getaffinity(0))
+WRONG_IMAGE = re.compile(r"finds ([\w-]+)\\n$")	# of mkwrong's, at the end of `fails'
 MACHINE = "test-machine-"	# the names of tests that run in a whole QEMU
 
 
@@ -372,23 +373,28 @@ class QemuVerdicts(CopyVerdicts):
 
 
 class GmccVerdicts(CopyVerdicts):
-    """By a part of gmcc/tests/run. It goes without sanitizers first, as they take five times as
-    long; what is not noticed so must be with them."""
+    """By a part of gmcc/tests/run, and of its damaged images by that which the row expects to be
+    taken. It goes without sanitizers first, as they take five times as long; what is not
+    noticed so must be with them."""
     component = "gmcc"
     parts = ("gmcc", "kvm-gm/include", "guest/include")
 
-    def with_build(self, copy, folder, name):
+    def with_build(self, copy, folder, name, image=""):
         program = os.path.join(copy, "out", folder, "gmcc")
-        self.build("-C", os.path.join(copy, "gmcc"), "CFLAGS=-O1", f"O={copy}/out", program)
-        variables = {"GMCC": program, "GMCC_SAN": program, "GMCC_PARTS": name}
+        # What a mutant does not use is no reason not to build it.
+        self.build("-C", os.path.join(copy, "gmcc"), "CFLAGS=-O1", "CPPFLAGS=-Wno-error",
+                   f"O={copy}/out", program)
+        variables = {"GMCC": program, "GMCC_SAN": program, "GMCC_PARTS": name, "GMCC_WRONG": image}
         return self.attempt([os.path.join(copy, "gmcc", "tests", "run")], GMCC_TIMEOUT,
                             env=os.environ | variables)
 
     def test(self, copy, mutant_or_none, name):
-        output, failed = self.with_build(copy, "", name)
+        image = WRONG_IMAGE.search(mutant_or_none.fails) if mutant_or_none else None
+        image = image[1] if image and name == "verify" else ""
+        output, failed = self.with_build(copy, "", name, image)
         if failed and (not mutant_or_none or re.search(mutant_or_none.fails, output)):
             return output, True
-        return self.with_build(copy, "san", name)
+        return self.with_build(copy, "san", name, image)
 
 
 def judge_component(config, component, mutants):
