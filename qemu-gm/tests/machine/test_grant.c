@@ -337,10 +337,24 @@ static void call(struct rcu_head *head)
     called = true;
 }
 
+/* As an I/O thread that has looked something up, and takes its time. */
+static void *reader(void *begun)
+{
+    rcu_register_thread();
+    rcu_read_lock();
+    qemu_event_set(begun);
+    g_usleep(200 * 1000);
+    rcu_read_unlock();
+    rcu_unregister_thread();
+    return NULL;
+}
+
 /* No vCPU runs while something is being hidden; what was under way has ended after. */
 static void test_alone(void)
 {
     struct rcu_head head;
+    QemuEvent begun;
+    GThread *thread;
 
     start(true);
     g_assert(!first_cpu->stopped);
@@ -349,10 +363,15 @@ static void test_alone(void)
     g_assert(!fake_kvm.mapped_while_running);
     g_assert(!first_cpu->stopped);
 
+    qemu_event_init(&begun, false);
+    thread = g_thread_new("reader", reader, &begun);
+    qemu_event_wait(&begun);
     called = false;
     call_rcu1(&head, call);
     do_all(gm_grant, "greedy", "pio=0x60-0x64");
     g_assert(called);
+    g_thread_join(thread);
+    qemu_event_destroy(&begun);
     refuse(gm_grant, "greedy", "pio=0x60-0x64", "'pio=0x60-0x64': module 'greedy' has "
            "'pio=0x60-0x64' already");
     g_assert(!first_cpu->stopped);
