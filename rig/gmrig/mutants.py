@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import table
@@ -288,7 +288,7 @@ class CopyVerdicts(Verdicts):
         super().__init__()
         self.first = os.path.join(folder, "1")
         self.copies = queue.SimpleQueue()	# that no mutant is in
-        self.running = set()
+        self.running, self.over = set(), False
         self.qemu_parts = config.built("qemu-parts")	# the rest of QEMU
         for name in self.parts:
             shutil.copytree(os.path.join(TOP, name), os.path.join(self.first, name))
@@ -299,7 +299,10 @@ class CopyVerdicts(Verdicts):
         raise NotImplementedError
 
     def run(self, command, limit, **keywords):
-        """What it prints, and its status; None if the time was over. Nothing of it is left."""
+        """What it prints, and its status; None if the time was over. Nothing of it is left.
+        CancelledError when nobody is interested any more."""
+        if self.over:
+            raise CancelledError
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, process_group=0, **keywords) as process:
             self.running.add(process)
@@ -311,6 +314,8 @@ class CopyVerdicts(Verdicts):
                 output, status = process.communicate()[0], None
             finally:
                 self.running.discard(process)
+        if self.over:
+            raise CancelledError
         return output.decode(errors="replace"), status
 
     def build(self, *arguments):
@@ -348,7 +353,8 @@ class CopyVerdicts(Verdicts):
         try:
             list(pool.map(self.judge, mutants))
         except BaseException:
-            # The threads would wait for what runs.
+            # The threads would wait for what runs, and then go on.
+            self.over = True
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(self.running):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -374,8 +380,8 @@ class QemuVerdicts(CopyVerdicts):
 
 class GmccVerdicts(CopyVerdicts):
     """By a part of gmcc/tests/run, and of its damaged images by that which the row expects to be
-    taken. It goes without sanitizers first, as they take five times as long; what is not
-    noticed so must be with them."""
+    taken. It goes without sanitizers first, which take longer; what is not noticed so must be
+    with them."""
     component = "gmcc"
     parts = ("gmcc", "kvm-gm/include", "guest/include")
 
