@@ -46,8 +46,7 @@ help:
 	@echo 'check-qemu       QEMU'"'"'s side: unit tests, its qtests, the monitor, grants, a fuzz of FUZZ_SECONDS'
 	@echo 'quick T=NAME     rebuild KVM and run the tests NAME (a test or a group); VENDOR=vmx on VMX'
 	@echo 'check-debug      the tests that boot, on a host kernel with KASAN, lockdep and the like'
-	@echo 'fuzz-kvm         fuzz KVM'"'"'s ioctls and gates on that kernel: FUZZ_RUNS (10^6) or FUZZ_SECONDS of each'
-	@echo 'check-faults     there: each allocation fails in turn, signals come in every call'
+	@echo 'check-faults     on that kernel: each allocation fails in turn, signals come in every call'
 	@echo 'soak             for long, and what is left of it afterwards:'
 	@echo '  soak-guests    16 threads and 10^6 crossings while modules come and go; QEMU killed at any moment'
 	@echo '  soak-machines  10^4 machines created, sealed and destroyed'
@@ -59,10 +58,11 @@ help:
 	@echo 'check-style      checkpatch, sparse and the compiler with W=1 on kvm-gm/'
 	@echo 'check-model      search a model of views, activations and crossings for a way to break I1, I2, I3'
 	@echo 'check-gmcc-corpus  gmcc on every stock module of the kernel: guarded and verified, or why not'
-	@echo 'fuzz             gmcc and QEMU (KVM: fuzz-kvm): FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each; what they'
-	@echo '                 reached, and what they found: then the exit status is not 0'
+	@echo 'fuzz             FUZZ_RUNS executions (10^6) or FUZZ_SECONDS of each fuzzer; what they reached, and what they'
+	@echo '                 found: then the exit status is not 0'
 	@echo '  fuzz-gmcc      gmcc: the guarding of modules, readers of images and of BTF'
 	@echo '  fuzz-qemu      what QEMU reads of images and signatures; the device in a whole QEMU'
+	@echo '  fuzz-kvm       KVM'"'"'s ioctls and gates, on the kernel of check-debug'
 	@echo 'check-mutants    remove each security check of KVM, of QEMU'"'"'s side and of gmcc verify in turn: a test'
 	@echo '                 must notice. M=NAME: that one (mutants is the same); M=kvm, M=qemu, M=gmcc: one side'
 	@echo 'bench-idle-cost  what a guest without guarded modules pays, in instructions'
@@ -227,7 +227,7 @@ fuzz-qemu: gmcc qemu-parts
 
 # All of them run, whatever one has found.
 fuzz:
-	$(MAKE) -k fuzz-gmcc fuzz-qemu
+	$(MAKE) -k fuzz-gmcc fuzz-qemu fuzz-kvm
 
 quick: kvm-gm raw-attacks l1-tools
 	$(RIG) test $(if $(VENDOR),--vendor $(VENDOR)) $(T)
