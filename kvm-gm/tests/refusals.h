@@ -167,7 +167,8 @@ REFUSED("in-return-missing", "no in-return gate", EINVAL,
 	m->gates[GATE_IN_RETURN].kind = KVM_GM_GATE_IN_CALL;
 	m->gates[GATE_IN_RETURN].target = m->gates[GATE_NULL].target)
 REFUSED("in-return-twice", "two in-return gates", EINVAL,
-	m->gates[GATE_INIT].kind = KVM_GM_GATE_IN_RETURN; m->gates[GATE_INIT].flags = 0)
+	m->gates[GATE_INIT].kind = KVM_GM_GATE_IN_RETURN; m->gates[GATE_INIT].flags = 0;
+	m->gates[GATE_INIT].target = 0)
 REFUSED("resume-missing", "no resume gate", EINVAL,
 	m->gates[GATE_RESUME].kind = KVM_GM_GATE_IN_CALL;
 	m->gates[GATE_RESUME].target = m->gates[GATE_NULL].target)
