@@ -2,8 +2,8 @@
 /*
  * gmcc guard on arbitrary modules. Beyond memory safety: an image that comes
  * out must verify. Only what the module itself brings along may be wrong with
- * it: what the loader would refuse, and frames, which guard takes from unwind
- * data and symbols that may lie.
+ * it: what the loader would refuse, and frames and the stack pointer, which guard
+ * takes from unwind data and symbols that may lie.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bool of_the_module(const struct finding *f)
 {
 	return !strcmp(f->kind, "loader") || !strcmp(f->kind, "import") ||
-	       !strcmp(f->kind, "frame");
+	       !strcmp(f->kind, "frame") || !strcmp(f->kind, "stack");
 }
 
 static void run(uint8_t *data, size_t size)
