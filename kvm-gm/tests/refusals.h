@@ -15,7 +15,8 @@ REFUSED("generation", "a generation of its own", EINVAL, m->arg.generation = 1)
 
 REFUSED("stack-pages-none", "stacks of no pages", EINVAL, m->arg.stack_pages = 0)
 REFUSED("stack-pages-guard", "stacks of nothing but a guard page", EINVAL,
-	m->arg.stack_pages = 1)
+	m->arg.stack_pages = 1;
+	m->arg.nr_frames = 0)
 REFUSED("stack-pages-many", "stacks of 17 pages", EINVAL,
 	m->regions[REGION_STACK].nr_pages = m->arg.stack_pages = 17)
 REFUSED("stack-pages-odd", "a stack region that is no multiple of a stack", EINVAL,
