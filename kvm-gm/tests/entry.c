@@ -17,7 +17,8 @@
 #define KVM_EPERM	1
 #define KVM_ENOSYS	1000
 
-extern const char kernel_hypercall[], kernel_halt[], text_null[], text_flags[], text_read[];
+extern const char kernel_hypercall[], kernel_halt[], kernel_debug_jump[];
+extern const char text_null[], text_flags[], text_read[];
 extern const char text_out[], text_goto[], text_read_private[], text_hypercall[], out[];
 
 /* --- the three ways in ---------------------------------------------------------- */
@@ -190,6 +191,43 @@ static void hostile_breakpoint(const struct attack *attack)
 	expect_equal("DR6 afterwards", after.dr6, debug.dr6);
 	debug.dr7 = 0x400;
 	must(ioctl(cpu->fd, KVM_SET_DEBUGREGS, &debug), "KVM_SET_DEBUGREGS");
+}
+
+/* Where it arrived, but by way of the guest's own MOVs to DR0 and DR7. */
+static void set_breakpoint_before(uint64_t address, uint64_t dr7)
+{
+	struct kvm_regs regs = vcpu_regs(cpu);
+
+	regs.rsp -= 8;
+	*word_at(regs.rsp) = regs.rip;
+	regs.rip = kernel_va(kernel_debug_jump);
+	regs.r10 = address;
+	regs.r11 = dr7;
+	vcpu_set_regs(cpu, &regs);
+}
+
+/*
+ * Between the MOVs and the gate is no exit: what DR7 is the CPU alone knows. All pages
+ * that are used have been before.
+ */
+static void hostile_breakpoint_at_once(const struct attack *attack)
+{
+	const struct breakpoint *b = attack->with;
+	struct kvm_debugregs after;
+
+	start();
+	call_gate(cpu, GATE_NULL, SP, RESULT - 1, 0, 0);
+	set_breakpoint_before(0, 0x400);
+	expect_equal("result", expect_return(cpu), RESULT);
+
+	arrive(b->gate);
+	arrive_again(b->gate);
+	set_breakpoint_before(text_va(b->text), 0x402);
+	expect_equal("result", expect_return(cpu), RESULT);
+	must(ioctl(cpu->fd, KVM_GET_DEBUGREGS, &after), "KVM_GET_DEBUGREGS");
+	expect_equal("DR0 afterwards", after.db[0], text_va(b->text));
+	expect_equal("DR7 afterwards", after.dr7, 0x402);
+	expect_equal("DR6 afterwards", after.dr6, 0xffff0ff0);
 }
 
 /* --- user and compatibility mode ---------------------------------------------------- */
@@ -498,6 +536,13 @@ const struct attack entry_attacks[] = {
 	  hostile_breakpoint, &(const struct breakpoint){ GATE_IN_RETURN, out + 3 } },
 	{ "resume-breakpoint", 1, "resume with a breakpoint on what was interrupted: undisturbed",
 	  hostile_breakpoint, &(const struct breakpoint){ GATE_RESUME, text_read } },
+
+	{ "in-call-breakpoint-at-once", 1, "in-call with a breakpoint set by the instructions before the gate",
+	  hostile_breakpoint_at_once, &(const struct breakpoint){ GATE_NULL, text_null } },
+	{ "in-return-breakpoint-at-once", 1, "in-return with such a one on where it goes on",
+	  hostile_breakpoint_at_once, &(const struct breakpoint){ GATE_IN_RETURN, out + 3 } },
+	{ "resume-breakpoint-at-once", 1, "resume with such a one on what was interrupted",
+	  hostile_breakpoint_at_once, &(const struct breakpoint){ GATE_RESUME, text_read } },
 
 	{ "in-call-user", 1, "in-call from user mode: an ordinary error",
 	  user_mode, &(const struct mode){ GATE_NULL, 0xaaaa } },

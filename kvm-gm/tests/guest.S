@@ -104,6 +104,12 @@ kernel_write_debug:			/* DR0 to DR3, DR7 */
 kernel_write_debug_end:
 	hlt
 
+	.globl kernel_debug_jump
+kernel_debug_jump:			/* DR0, DR7, and at once to what RSP points to */
+	mov %r10,%dr0
+	mov %r11,%dr7
+	ret
+
 	.globl kernel_calls
 kernel_calls:				/* the gate at R12, RBX times */
 	mov $41,%edi
