@@ -517,6 +517,7 @@ const struct attack privilege_attacks[] = {
 	REFUSED("kind-none", "of nothing", EINVAL, .kind = 0),
 	REFUSED("kind-device", "of what is userspace's", EINVAL, .kind = KVM_GM_PRIV_MMIO),
 	REFUSED("kind-unknown", "of what KVM does not know", EINVAL, .kind = KVM_GM_NR_PRIVILEGES),
+	REFUSED("kind-last", "of the last kind that there is room for", EINVAL, .kind = ~0U),
 	REFUSED("flags", "with an unknown flag", EINVAL, MSR(0x10, 0x10), .flags = 2),
 	REFUSED("flags-mwait", "of MWAIT for writing", EINVAL, .kind = KVM_GM_PRIV_MWAIT,
 		.flags = KVM_GM_PRIV_F_WRITE),
