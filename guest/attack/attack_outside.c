@@ -15,6 +15,12 @@
 #include <linux/kvm_gm.h>
 #include "gm_image.h"
 
+/* VMMCALL or VMCALL, and a return. */
+static const char *hypercall_bytes(void)
+{
+	return boot_cpu_has(X86_FEATURE_VMMCALL) ? "\x0f\x01\xd9\xc3" : "\x0f\x01\xc1\xc3";
+}
+
 /* Into the middle of a guarded function (I1, I2). Address: where to. */
 static int attack_jump(const char *name)
 {
@@ -229,7 +235,7 @@ static int attack_forge_gate(const char *name)
 	int ret = -ENOENT;
 
 	if (target && page) {
-		memcpy(page + offset_in_page(target), "\x0f\x01\xd9\xc3", 4);
+		memcpy(page + offset_in_page(target), hypercall_bytes(), 4);
 		before = forge(target, page_to_pfn(virt_to_page(page)));
 		if (before) {
 			ret = jump_and_tell(name, target);
@@ -295,7 +301,7 @@ static int attack_init(const char *name)
 	int i;
 
 	for (i = 0; target && i < 0x80; i++)
-		if (!memcmp((void *)target + i, "\x0f\x01\xd9", 3))
+		if (!memcmp((void *)target + i, hypercall_bytes(), 3))
 			return jump_and_tell(name, target + i);
 	return -ENOENT;
 }
