@@ -70,7 +70,11 @@ REFUSED("devices-content", "devices with contents", EINVAL, module_add_devices(m
 REFUSED("devices-small", "devices of one page", EINVAL, module_add_devices(m);
 	m->regions[REGION_DEVICES].nr_pages = 1)
 REFUSED("devices-twice", "two regions of devices", EINVAL, module_add_devices(m);
-	m->regions[REGION_DATA] = m->regions[REGION_DEVICES])
+	m->regions[REGION_DATA] = m->regions[REGION_DEVICES];
+	m->regions[REGION_DEVICES].nr_pages = DEVICE_PAGES - 2;
+	m->regions[REGION_DATA].nr_pages = 2;
+	m->regions[REGION_DATA].va += (DEVICE_PAGES - 2) * PAGE;
+	m->regions[REGION_DATA].gpas = (uintptr_t)&m->device_gpas[DEVICE_PAGES - 2])
 REFUSED("devices-cloaked", "devices that the guest cannot see", EINVAL, module_add_devices(m);
 	m->regions[REGION_DEVICES].kind |= KVM_GM_REGION_F_CLOAKED)
 REFUSED("regions-overlap", "a page in two regions", EINVAL,
