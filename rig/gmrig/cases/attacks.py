@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from ..attacks import ATTACKS, MORE_ATTACKS, Attacker
 from ..case import case, expect, expect_equal
-from ..channel import deadline_in
 from ..life import MODULE, Life
 
 STRAY = "gm_stray"
@@ -56,21 +55,10 @@ def attack(bench, name, victim=MODULE, **aim):
     bench.note(f"{event['kind']} at 0x{event['address']:x}, rip 0x{event['rip']:x}")
 
 
-def at_rest(life):
-    """The crossings, once the guest has no packets of its own on their way any more: it
-    asks a second apart for an address that nobody has."""
-    deadline = deadline_in(20)
-    crossings, before = life.module()["crossings"], None
-    while crossings != before and time.monotonic() < deadline:
-        time.sleep(1.5)
-        crossings, before = life.module()["crossings"], crossings
-    return crossings
-
-
 def without_effect(bench, name, told, victim=MODULE):
     """An attack that must change nothing, so that there is nothing to report."""
     life, _ = face_to_face(bench.guest, victim)
-    violations, before = life.violations(), at_rest(life)
+    violations, before = life.violations(), life.module()["crossings"]
     activations = life.module()["activations"]
     life.sh(f"dmesg -c >/dev/null; echo {name} >/sys/kernel/debug/gm_attack/run")
     expect(told in life.sh("dmesg"), f"gm_attack did not run {name}")

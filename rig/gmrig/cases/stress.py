@@ -28,10 +28,8 @@ class Traffic:
     def __init__(self, life, devices):
         self.life = life
         self.devices = devices
-        # Else the kernel sends a few packets of its own.
-        life.sh("for i in all default; do "
-                "echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done; "
-                "grep -q ^pktgen /proc/modules || insmod /modules/pktgen.ko")
+        life.silence()
+        life.sh("grep -q ^pktgen /proc/modules || insmod /modules/pktgen.ko")
         for cpu, device in enumerate(devices):
             life.sh(f"[ -e /sys/class/net/{device} ] || "
                     f"ip link add name {device} type dummy; ip link set {device} up; "
