@@ -29,6 +29,7 @@ ETHTOOL = "/usr/sbin/ethtool"
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 EXIT_INTERVAL = 2		# s, between two looks whether QEMU has ended
 QMP_SOCKET = "/run/guest.qmp"		# of gm-run, in L1
+COUNTS = "cd /sys/kernel/debug/kvm && for i in 1 2; do grep -r . */vcpu*/ | sort; done"
 WHERE = re.compile(r"VM status|CPU#|RIP=|CR0=|GS =")
 
 
@@ -82,6 +83,7 @@ class Guest:
         self.console_path = os.path.join(outer.run, f"{which}-console.log")
         self.pid_path = os.path.join(outer.run, f"{which}-pid")
         self.exit_path = os.path.join(outer.run, f"{which}-exit")
+        self.state_path = os.path.join(outer.run, f"{which}-state.log")
         self.log_path = os.path.join(outer.run, f"{which}-qemu.log")
         self.modules = kmod.Modules(self.config.kernel_modules)
         self.kernel = outer.guest_kernel(self.config.kernel_image)
@@ -259,15 +261,26 @@ class Guest:
                        f"{time.monotonic() - began:.1f} s, its kernel detects KVM")
 
     def where(self):
-        """Where the guest stands: QEMU's own words, and the CPUs' registers twice."""
+        """Where the guest stands: QEMU's own words, and the CPUs' registers twice. All of
+        them, the stacks and KVM's counts of exits are in a file beside the consoles."""
         parts = ["QEMU in L1 said:\n" + tail(self.said())]
-        for command in ("info status", "info registers -a", "info registers -a"):
+        commands = ["info status", "info registers -a", "info registers -a"]
+        for cpu in range(self.boot.cpus):
+            commands += [f"cpu {cpu}", "x /16i $eip", "x /64gx $esp"]
+        with open(self.state_path, "w") as state:
+            for command in commands:
+                try:
+                    answer = self.hmp.run(command, 5)
+                except RigError:
+                    return "\n".join(parts + ["L2's monitor does not answer"])
+                print(f"# {command}\n{answer}", file=state)
+                if command.startswith("info"):
+                    parts.append(tail("\n".join(
+                        line for line in answer.splitlines() if WHERE.match(line)), 100))
             try:
-                answer = self.hmp.run(command, 5)
+                print(self.outer.shell.check(COUNTS), file=state)
             except RigError:
-                return "\n".join(parts + ["L2's monitor does not answer"])
-            parts.append(tail("\n".join(
-                line for line in answer.splitlines() if WHERE.match(line)), 100))
+                return "\n".join(parts + ["L1's shell does not answer"])
         return "\n".join(parts)
 
     def console_text(self):

@@ -24,6 +24,7 @@ class Card:
     ids: str			# the function's, VENDOR:DEVICE
     slot: int			# on L1's bus, on the guest's as well; igb's VFs want room behind it
     network: str		# of its wire: 1 is the guest, 2 is L1
+    bus: int = 0		# in L1; another one is behind a port in that slot, which resets it
 
     @property
     def device(self):
@@ -32,8 +33,13 @@ class Card:
 
     @property
     def place(self):
-        """Where it is in L1 and in the guest."""
+        """Where it is in the guest."""
         return f"0000:00:{self.slot:02x}.0"
+
+    @property
+    def outer_place(self):
+        """Where it is in L1."""
+        return f"0000:{self.bus:02x}:00.0" if self.bus else self.place
 
     @property
     def near(self):
@@ -50,7 +56,8 @@ class Card:
 
 
 CARDS = {card.name: card for card in (
-    Card("e1000e", "8086:10d3", 0x08, "192.0.2"),
+    # It has no function level reset, and a reset by power states clears nothing of it.
+    Card("e1000e", "8086:10d3", 0x08, "192.0.2", bus=1),
     Card("igb", "8086:10c9", 0x09, "198.51.100"),
     Card("e1000", "8086:100e", 0x0a, "203.0.113"),
 )}
@@ -62,11 +69,16 @@ def outer_options(cards):
         return []
     words = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
     for hub, card in enumerate(cards):
-        for end, model, slot in (("near", card.name, card.slot),
-                                 ("far", "virtio-net-pci", card.slot + FAR)):
+        near = f"addr={card.slot:#x}"
+        if card.bus:
+            words += ["-device", f"pcie-root-port,id=port-{card.name},chassis={hub},{near}"]
+            near = f"bus=port-{card.name}"
+        for end, model, slot, where in (
+                ("near", card.name, card.slot, near),
+                ("far", "virtio-net-pci", card.slot + FAR, f"addr={card.slot + FAR:#x}")):
             name = f"{end}-{card.name}"
             words += ["-netdev", f"hubport,id={name},hubid={hub}", "-device",
-                      f"{model},netdev={name},addr={slot:#x},mac=52:54:00:00:{hub:02x}:"
+                      f"{model},netdev={name},{where},mac=52:54:00:00:{hub:02x}:"
                       f"{slot:02x},romfile="]
     return words
 
@@ -74,19 +86,19 @@ def outer_options(cards):
 def guest_options(cards):
     """For QEMU in L1: the same cards, in the same places."""
     return [word for card in cards for word in
-            ("-device", f"vfio-pci,host={card.place},id={card.device},addr={card.slot:#x}")]
+            ("-device", f"vfio-pci,host={card.outer_place},id={card.device},addr={card.slot:#x}")]
 
 
 def prepare(outer, cards):
     """In L1: give the cards to vfio-pci, and put up the far ends."""
     for card in cards:
-        device = f"/sys/bus/pci/devices/{card.place}"
+        device = f"/sys/bus/pci/devices/{card.outer_place}"
         outer.shell.check(f"echo vfio-pci >{device}/driver_override && "
-                          f"echo {card.place} >/sys/bus/pci/drivers_probe")
+                          f"echo {card.outer_place} >/sys/bus/pci/drivers_probe")
         bound = outer.shell.check(f"readlink {device}/driver; ls {device}/iommu_group/devices")
         expect_equal(f"driver and IOMMU group of L1's {card.name}",
                      [line.rsplit("/", 1)[-1] for line in bound.split()],
-                     ["vfio-pci", card.place])
+                     ["vfio-pci", card.outer_place])
         far = f"/sys/bus/pci/devices/0000:00:{card.slot + FAR:02x}.0"
         # Silent by itself: what it sends must not wait for a guest that does not listen.
         outer.shell.check(f"busybox ip link set $(ls {far}/virtio*/net) name {card.far_link} && "

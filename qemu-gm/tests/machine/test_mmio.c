@@ -14,6 +14,7 @@
 
 #define NIC_LEDCTL              (MACHINE_NIC_BAR + 0xe00)
 #define NIC_LEDCTL_RESET        0x00068302
+#define NIC_MASTER              (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 #define NIC_STATUS              (MACHINE_NIC_BAR + 8)
 
 static void refuse(const char *grant, const char *why)
@@ -225,6 +226,7 @@ static void test_reset(void)
     uint32_t value = 0;
 
     nic->config_write(nic, PCI_INTERRUPT_LINE, 0x0b, 1);
+    nic->config_write(nic, PCI_COMMAND, NIC_MASTER, 2);
     machine_store(NIC_LEDCTL, 0x12345678);
     g_assert_cmphex(machine_load(NIC_LEDCTL), ==, 0x12345678);
     entry = machine_register(machine_image, (const char *[]) { "mmio=nic0", NULL }, &error_abort);
@@ -233,14 +235,15 @@ static void test_reset(void)
     address_space_read(as, offset, MEMTXATTRS_UNSPECIFIED, &value, 4);
     g_assert_cmphex(value, ==, NIC_LEDCTL_RESET);
     g_assert_cmphex(pci_get_long(nic->config + PCI_BASE_ADDRESS_0), ==, MACHINE_NIC_BAR);
-    g_assert_cmphex(pci_get_word(nic->config + PCI_COMMAND), ==,
-                    PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    g_assert_cmphex(pci_get_word(nic->config + PCI_COMMAND), ==, NIC_MASTER & ~PCI_COMMAND_MASTER);
     g_assert_cmphex(nic->config[PCI_INTERRUPT_LINE], ==, 0x0b);
 
     value = 0x87654321;
     address_space_write(as, offset, MEMTXATTRS_UNSPECIFIED, &value, 4);
+    nic->config_write(nic, PCI_COMMAND, NIC_MASTER, 2);
     machine_revoke(GM_TEST_NAME, "mmio=nic0", &error_abort);
     g_assert_cmphex(machine_load(NIC_LEDCTL), ==, NIC_LEDCTL_RESET);
+    g_assert_cmphex(pci_get_word(nic->config + PCI_COMMAND), ==, NIC_MASTER & ~PCI_COMMAND_MASTER);
     machine_forget();
 }
 

@@ -26,6 +26,8 @@ MSIX_ENTRY = 16			# bytes
 STEP = 4			# bytes, of gm_reach
 STATUS = 8			# a register
 STATUS_CHANGES = 0x400		# a bit of it: the PHY has been reset
+RCTL = 0x100			# a register: whether and how it receives
+PCI_COMMAND_MASTER = 4
 
 
 @contextlib.contextmanager
@@ -279,6 +281,12 @@ def write_configuration(nic):
     expect_equal("configuration after the guest's writes", nic.configuration(), before)
 
 
+def expect_still(nic):
+    """A card that changes hands writes no buffers of the driver that had it."""
+    command = int(nic.configuration()[PCI_COMMAND], 16)
+    expect_equal("the card masters the bus", bool(command & PCI_COMMAND_MASTER), False)
+
+
 @case
 def nic_attacks(bench):
     """Everything that the guest's kernel has, against the registers."""
@@ -295,6 +303,7 @@ def nic_attacks(bench):
 
     # Granted while another driver is at work: it finds a device that is not there.
     nic.register()
+    expect_still(nic)
     stock.remove()
     nic.insert()
     nic.up()
@@ -331,6 +340,8 @@ def nic_attacks(bench):
     # Revoked under a driver at work: reset, the guest's, and fit for the stock driver.
     nic.guest.qmp.execute("gm-revoke", name=nic.name, grants=[nic.grant])
     expect_equal("STATUS", hex(nic.peek(where + STATUS) & ~STATUS_CHANGES), hex(fresh))
+    expect_equal("RCTL", hex(nic.peek(where + RCTL)), "0x0")
+    expect_still(nic)
     nic.remove()
     expect_equal("violations", nic.violations(), 0)
     nic.guest.qmp.execute("gm-unregister", name=nic.name)

@@ -20,7 +20,8 @@
  *
  * The device is reset when it is granted and again before the guest sees it,
  * so that neither finds what the other has programmed. Its BARs stay where
- * they are; its interrupts are off, as after any reset.
+ * they are; its interrupts are off, and it no longer masters the bus, as after
+ * any reset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -238,7 +239,9 @@ static void gm_mmio_show(GmMmio *m)
 /*
  * What a bus does to it, and not the device alone: vfio turns off decoding and
  * the host's interrupts, and configuration space must say so, or the guest would
- * turn them off once more. Then what tells where it is comes back.
+ * turn them off once more. Then what tells where it is comes back. It may be
+ * one that forgets nothing: until a driver has it master the bus again, it
+ * writes no buffers that another driver has left to it.
  */
 static void gm_mmio_reset(PCIDevice *pdev)
 {
@@ -260,7 +263,7 @@ static void gm_mmio_reset(PCIDevice *pdev)
         pdev->config_write(pdev, kept[i], values[i], 4);
     }
     pdev->config_write(pdev, PCI_INTERRUPT_LINE, line, 1);
-    pdev->config_write(pdev, PCI_COMMAND, command, 2);
+    pdev->config_write(pdev, PCI_COMMAND, command & ~PCI_COMMAND_MASTER, 2);
 }
 
 typedef struct GmVisible {
