@@ -144,6 +144,57 @@ static int attack_lend(const char *name)
 	return 0;
 }
 
+#define WATCHES 20
+
+/* Does the idle loop sleep while this task seems to be at @task? No exception can be taken. */
+static noinline bool idle_watches(bool (*idle)(void), struct task_struct *task)
+{
+	struct task_struct *self;
+	unsigned long flags;
+	bool slept;
+
+	local_irq_save(flags);
+	self = this_cpu_read(pcpu_hot.current_task);	/* `current' may be read later */
+	this_cpu_write(pcpu_hot.current_task, task);
+	slept = idle();
+	this_cpu_write(pcpu_hot.current_task, self);
+	local_irq_restore(flags);
+	return slept;
+}
+
+/*
+ * Have the victim, mwait_idle, watch data of its own: how long it sleeps would tell when
+ * that is written (I5). What is the guest's it does watch. Address: the data.
+ */
+static int attack_watch(const char *name)
+{
+	bool (*idle)(void) = (void *)find_target("gm_gate_idle_inside", 0);
+	struct task_struct *target = (void *)find_target("idle_stats", 0);
+	struct task_struct *copy = kmemdup(current, sizeof(*copy), GFP_KERNEL);
+	int i, own = 0, others = 0;
+
+	if (!idle || !target || !copy) {
+		kfree(copy);
+		return -ENOENT;
+	}
+	pr_info("%s: address 0x%lx\n", name, (unsigned long)target);
+	for (i = 0; i < WATCHES; i++) {
+		own += idle_watches(idle, target);
+		others += idle_watches(idle, copy);
+	}
+	kfree(copy);
+	if (own) {
+		pr_err("%s: survived, it watched its own data %d times\n", name, own);
+		return -ENOTRECOVERABLE;
+	}
+	if (!others) {
+		pr_err("%s: it has watched nothing at all\n", name);
+		return -EAGAIN;
+	}
+	pr_info("%s: stopped, it watched the guest's memory %d times\n", name, others);
+	return 0;
+}
+
 const struct attack inside_attacks[] = {
 	{ "stray-escape",	attack_stray },
 	{ "stray-early",	attack_stray },
@@ -155,5 +206,6 @@ const struct attack inside_attacks[] = {
 	{ "stray-keep",		attack_stray },
 	{ "canary",		attack_canary },
 	{ "lend",		attack_lend },
+	{ "watch",		attack_watch },
 	{}
 };

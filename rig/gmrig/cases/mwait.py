@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The adaptive idle loop, guest/mwait_idle: how it sleeps, and when it changes over."""
 
+import re
 import time
 
+from ..attacks import Attacker
 from ..case import case, expect, expect_equal
 from ..channel import deadline_in
 from ..life import Life
@@ -131,6 +133,25 @@ def mwait_idle(bench):
     idle.expect_hlt("nothing granted")
     idle.unload()
     expect_equal("driver afterwards", idle.driver(), before)
+    expect_equal("violations", idle.violations(), 0)
+
+
+@case
+def mwait_idle_watch(bench):
+    """The guest has the loop watch the module's own data in place of the task's flags."""
+    idle = Idle(bench.guest)
+    idle.register()
+    idle.grant("hostinfo", "mwait")
+    idle.load()
+    idle.expect_mwait("alone")
+    attacker = Attacker(bench.guest, idle)
+    attacker.load()
+    attacker.aim(victim=MODULE, symbol="", address=0)
+    idle.sh("dmesg -c >/dev/null; echo watch >/sys/kernel/debug/gm_attack/run", 60)
+    told = re.search(r"gm_attack: watch: (stopped, .*)", idle.sh("dmesg"))
+    expect(told, "gm_attack did not run watch")
+    bench.note(told[1])
+    idle.unload()
     expect_equal("violations", idle.violations(), 0)
 
 
