@@ -6,6 +6,7 @@
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 
+#include "gm_lends.h"
 #include "gm_stray.h"
 
 /* What the stray module's callee finds in its registers; it leaves them changed. */
@@ -144,6 +145,80 @@ static int attack_lend(const char *name)
 	return 0;
 }
 
+/* What else it has absorbed, and what that is to change: an object of the victim's. */
+static const struct lent {
+	const char *name, *gate;
+	size_t object;
+	bool in_interrupt;
+} lent[] = {
+	{ "lend-put", "gm_gate___wrap_skb_put", offsetof(struct lends_private, skb) },
+	{ "lend-trim", "gm_gate___wrap_skb_trim", offsetof(struct lends_private, skb) },
+	{ "lend-type", "gm_gate___wrap_eth_type_trans", offsetof(struct lends_private, skb) },
+	{ "lend-free", "gm_gate___wrap_dev_kfree_skb_any_reason",
+	  offsetof(struct lends_private, skb), true },
+	{ "lend-napi", "gm_gate___wrap_napi_schedule_prep", offsetof(struct lends_private, napi) },
+	{ "lend-dql", "gm_gate___wrap_dql_completed", offsetof(struct lends_private, dql) },
+};
+
+/* The second argument of all: a length, a count, a reason, or the device of a packet. */
+static void lend(const struct lent *what, unsigned long gate, void *object, void *second)
+{
+	unsigned long flags;
+
+	if (!what->in_interrupt) {
+		call_to(gate, object, second, 0);
+		return;
+	}
+	local_irq_save(flags);
+	preempt_count_add(HARDIRQ_OFFSET);
+	call_to(gate, object, second, 0);
+	preempt_count_sub(HARDIRQ_OFFSET);
+	local_irq_restore(flags);
+}
+
+/*
+ * As attack_lend(), by a function that leaves it to the kernel's own, which is not let,
+ * either. Address: the private data.
+ */
+static int attack_lend_more(const char *name)
+{
+	unsigned long target = find_target("lends_private", 0), gate;
+	const struct lent *what = lent;
+	struct lends_private *before;
+	struct net_device *device;
+	int ret = 0;
+
+	while (strcmp(what->name, name))
+		what++;
+	gate = find_target(what->gate, 0);
+	if (!target || !gate)
+		return -ENOENT;
+	before = kmemdup((void *)target, sizeof(*before), GFP_KERNEL);
+	device = kzalloc(sizeof(*device), GFP_KERNEL);
+	if (!before || !device) {
+		ret = -ENOMEM;
+		goto free;
+	}
+	device->dev_addr = device->broadcast;
+	pr_info("%s: address 0x%lx\n", name, target);
+	lend(what, gate, (void *)target + what->object,
+	     strcmp(name, "lend-type") ? (void *)1 : device);
+	if (memcmp(before, (void *)target, sizeof(*before))) {
+		pr_err("%s: survived, the data is changed\n", name);
+		ret = -ENOTRECOVERABLE;
+	} else if (!recovery.stopped) {
+		pr_err("%s: survived, but the data is as it was\n", name);
+		ret = -ENOTRECOVERABLE;
+	} else {
+		pr_info("%s: stopped by exception %d, the data is as it was\n", name,
+			recovery.trap);
+	}
+free:
+	kfree(device);
+	kfree(before);
+	return ret;
+}
+
 #define WATCHES 20
 
 /* Does the idle loop sleep while this task seems to be at @task? No exception can be taken. */
@@ -206,6 +281,12 @@ const struct attack inside_attacks[] = {
 	{ "stray-keep",		attack_stray },
 	{ "canary",		attack_canary },
 	{ "lend",		attack_lend },
+	{ "lend-put",		attack_lend_more },
+	{ "lend-trim",		attack_lend_more },
+	{ "lend-type",		attack_lend_more },
+	{ "lend-free",		attack_lend_more },
+	{ "lend-napi",		attack_lend_more },
+	{ "lend-dql",		attack_lend_more },
 	{ "watch",		attack_watch },
 	{}
 };

@@ -84,6 +84,10 @@ MORE_ATTACKS = (
            "No instruction is emulated on behalf of a module.", inside=True),
 )
 
+# Absorbed functions, each with a private object of its victim's.
+LENT = ("lend-put", "lend-trim", "lend-type", "lend-free", "lend-napi", "lend-dql")
+LENT_SIZE = 4096		# bytes, of all these objects at most: the module's private data
+
 
 class Attacker:
     def __init__(self, guest, life):

@@ -9,7 +9,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from ..attacks import ATTACKS, MORE_ATTACKS, Attacker
+from ..attacks import ATTACKS, LENT, LENT_SIZE, MORE_ATTACKS, Attack, Attacker
 from ..case import case, expect, expect_equal
 from ..life import MODULE, Life
 
@@ -179,6 +179,22 @@ def attack_keep(bench):
     # A function that the module calls finds none of its registers, and what it
     # leaves in those that it must preserve is not what the module finds.
     without_effect(bench, "stray-keep", "neither saw nor changed", victim=STRAY)
+
+
+@case
+def attack_lend_each(bench):
+    # What is not outside each of them leaves to the kernel's own, in the guest's view.
+    life, attacker = face_to_face(bench.guest, LENDS)
+    for count, name in enumerate(LENT, 1):
+        _, event, address = attacker.run(Attack(name, "write", "", ""))
+        expect_equal(f"{name}: kind, module", (event["kind"], event.get("module")),
+                     ("write", LENDS))
+        expect(address <= event["address"] < address + LENT_SIZE,
+               f"{name}: address 0x{event['address']:x}, not at 0x{address:x}")
+        expect_equal("violations", life.violations(), count)
+        bench.note(f"{name}: write at 0x{event['address']:x}, rip 0x{event['rip']:x}")
+    expect_equal("victim", life.module()["state"], "sealed")
+    bench.session.drop_guest()
 
 
 @dataclass
