@@ -145,6 +145,7 @@ images: gmcc guest
 	$(call guard,gm_stray,$(B)/guest/attack/gm_stray.ko)
 	$(call guard,gm_parts,$(B)/guest/attack/gm_parts.ko)
 	$(call guard,gm_lends,$(B)/guest/attack/gm_lends.ko,--absorb $(B)/guest/absorb/gm_net.ko)
+	$(call guard,gm_order,$(B)/guest/attack/gm_order.ko,--absorb $(B)/guest/absorb/gm_net.ko)
 	$(call guard,gm_probe,$(B)/guest/attack/gm_probe.ko)
 	$(call guard,gm_pages,$(B)/guest/attack/gm_pages.ko)
 	$(call guard,gm_soak,$(B)/guest/attack/gm_soak.ko)

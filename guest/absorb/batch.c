@@ -383,10 +383,10 @@ bool __wrap_napi_complete_done(struct napi_struct *napi, int done)
 	struct batch *b = current_batch();
 	bool ret;
 
-	if (!b || b->napi != napi || !gm_outside(napi, sizeof(*napi)))
+	if (!b || b->napi != napi)
 		return napi_complete_done(napi, done);
 	this_cpu_write(gm_current, NULL);
-	ret = frees_later(b) && ends(napi);
+	ret = gm_outside(napi, sizeof(*napi)) && frees_later(b) && ends(napi);
 	if (!ret)
 		ret = guest_complete(b, napi, done);
 	this_cpu_write(gm_current, b);

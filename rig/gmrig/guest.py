@@ -107,6 +107,7 @@ class Guest:
                            (self.config.built("guest", "gm-try"), 0o755),
                            (self.config.built("guest", "gm-traffic"), 0o755),
                            (self.config.built("guest", "attack", "gm_attack.ko"), 0o644),
+                           (self.config.built("guest", "attack", "gm_order.ko"), 0o644),
                            (self.config.built("guest", "attack", "gm_reach.ko"), 0o644)):
             if os.path.exists(path):
                 folder = "bin" if mode == 0o755 else "modules"

@@ -11,7 +11,7 @@ from typing import Callable
 from .cases import loads, qemu, raw
 from .config import ConfigError
 
-CASES = ("native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
+CASES = ("absorb", "native", "boot", "chain", "grants", "attacks", "policy", "stress", "bad_input",
          "guest", "lifecycle", "monitor", "qemu", "start", "operator", "nic", "mwait")
 FIELDS = {"name", "groups", "timeout", "boot", "about", "fresh", "guest_oops", "extra", "vmx"}
 SETS = ("quick", "default", "full")	# for VMX in Bochs; each has what those before it have
