@@ -79,7 +79,8 @@ def exit_with(name, measurements):
     """Run measurements(config, its folder), which returns the exit status."""
     try:
         config = Config()
-        status = measurements(config, run_folder(config))
+        folder, _lock = run_folder(config)
+        status = measurements(config, folder)
     except (ConfigError, Failed, QmpError, RigError, OSError,
             subprocess.CalledProcessError) as error:
         sys.exit(f"{name}: {error}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One L1 and at most one L2, started when first needed."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -29,15 +30,27 @@ BOOTS = {boot.name: boot for boot in (
 )}
 
 
+def lock(folder):
+    """An open file that keeps others from removing the folder, or None: somebody else has it."""
+    try:
+        held = open(os.path.join(folder, "lock"), "w")
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        return None
+    return held
+
+
 def run_folder(config):
-    """A fresh folder for the logs and files of one run; the last few are kept."""
+    """A fresh folder for the logs and files of one run, and its lock; the last few are kept."""
     base = config.built("rig")
     os.makedirs(base, exist_ok=True)
     earlier = sorted((os.path.join(base, name) for name in os.listdir(base)),
                      key=os.path.getmtime)
     for folder in earlier[:-KEPT_RUNS]:
-        shutil.rmtree(folder, ignore_errors=True)
-    return tempfile.mkdtemp(prefix="run-", dir=base)
+        if lock(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="run-", dir=base)
+    return folder, lock(folder)
 
 
 class Session:
@@ -49,7 +62,7 @@ class Session:
         self.l1_cpus = l1_cpus		# in Bochs
         self.say = verbose
         self.plan = []			# the cases that are to run, in order
-        self.run = run_folder(config)
+        self.run, self.lock = run_folder(config)
         self.current_outer = None
         self.current_guest = None
 
