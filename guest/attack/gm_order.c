@@ -3,7 +3,8 @@
  * gm_order: a network driver to be guarded, whose card is a list of ways to receive. Its
  * poll hands on a packet in each of them, in their order; `order' says in which the kernel
  * had them. What it absorbs (guest/absorb) writes some down and does others at once, and
- * must leave that order as it is.
+ * must leave that order as it is. A NAPI instance may also outlive a device that it was
+ * added to: of that one nothing is left then but the memory.
  */
 #include <linux/etherdevice.h>
 #include <linux/module.h>
@@ -16,7 +17,11 @@
 #define ORDER_SIZE	64	/* bytes, of a packet */
 #define ORDER_PROTOCOL	0x88b5	/* IEEE's, for experiments */
 
-static struct net_device *order_dev;
+static bool outlive;
+module_param(outlive, bool, 0400);
+MODULE_PARM_DESC(outlive, "poll for a device that is unregistered before it begins [N]");
+
+static struct net_device *order_dev, *order_gone;
 static struct napi_struct GM_SHARED order_napi;
 static char order_ways[ORDER_MOST + 1];
 
@@ -55,7 +60,7 @@ static struct sk_buff *order_packet(struct napi_struct *napi, u8 number)
 	if (!skb)
 		return NULL;
 	order_fill(skb_put(skb, ORDER_SIZE), number);
-	skb->protocol = eth_type_trans(skb, napi->dev);
+	skb->protocol = eth_type_trans(skb, order_dev);
 	return skb;
 }
 
@@ -175,20 +180,60 @@ MODULE_PARM_DESC(order, "write: a letter for each packet, g (GRO), f (its frags)
 
 /* --------------------------------------------------------------------------------------- */
 
-static int __init order_init(void)
+static struct net_device *order_alloc(const struct net_device_ops *ops)
+{
+	struct net_device *dev = alloc_etherdev(0);
+
+	if (!dev)
+		return NULL;
+	dev->netdev_ops = ops;
+	strscpy(dev->name, "order%d", IFNAMSIZ);
+	eth_hw_addr_random(dev);
+	return dev;
+}
+
+static const struct net_device_ops order_gone_ops = {
+	.ndo_start_xmit = order_xmit,
+};
+
+/* A device with the NAPI instance, which comes and goes. */
+static int __init order_outlive(void)
 {
 	int ret;
 
-	order_dev = alloc_etherdev(0);
+	order_gone = order_alloc(&order_gone_ops);
+	if (!order_gone)
+		return -ENOMEM;
+	netif_napi_add(order_gone, &order_napi, order_poll);
+	ret = register_netdev(order_gone);
+	if (ret)
+		return ret;
+	unregister_netdev(order_gone);
+	return 0;
+}
+
+static void order_free(void)
+{
+	netif_napi_del(&order_napi);
+	free_netdev(order_dev);
+	if (order_gone)
+		free_netdev(order_gone);
+}
+
+static int __init order_init(void)
+{
+	int ret = 0;
+
+	order_dev = order_alloc(&order_ops);
 	if (!order_dev)
 		return -ENOMEM;
-	order_dev->netdev_ops = &order_ops;
-	strscpy(order_dev->name, "order%d", IFNAMSIZ);
-	eth_hw_addr_random(order_dev);
-	netif_napi_add(order_dev, &order_napi, order_poll);
-	ret = register_netdev(order_dev);
+	if (outlive)
+		ret = order_outlive();
+	else
+		netif_napi_add(order_dev, &order_napi, order_poll);
+	ret = ret ?: register_netdev(order_dev);
 	if (ret) {
-		free_netdev(order_dev);
+		order_free();
 		return ret;
 	}
 	dev_add_pack(&order_type);
@@ -200,8 +245,7 @@ static void __exit order_exit(void)
 {
 	dev_remove_pack(&order_type);
 	unregister_netdev(order_dev);
-	netif_napi_del(&order_napi);
-	free_netdev(order_dev);
+	order_free();
 }
 module_exit(order_exit);
 
