@@ -44,9 +44,11 @@ class Traffic:
         self.life.sh(f"echo start >{PKTGEN}/pgctrl &")
 
     def wait(self, seconds):
-        """Until all have sent what they should."""
-        self.life.sh("while grep -q '^Running: .*[a-z]' "
-                     f"{PKTGEN}/kpktgend_*; do sleep 0.2; done", seconds)
+        """Until all have sent what they should, or as much as they could before the stop:
+        then pktgen tells what it took. Before, it tells of the last order."""
+        for device in self.devices:
+            self.life.sh("until grep -q 'Result: OK: [0-9]*(c[0-9]' "
+                         f"{PKTGEN}/{device}; do sleep 0.2; done", seconds)
 
     def flows(self, packets=100):
         """Until the counters of all devices have grown by that many packets."""
