@@ -28,6 +28,12 @@ class Idle(Life):
     def revoke(self, *grants):
         self.qmp.execute("gm-revoke", name=self.name, grants=list(grants))
 
+    def begin(self):
+        self.register()
+        self.grant("hostinfo", "mwait")
+        self.load()
+        self.expect_mwait("alone")
+
     def driver(self):
         return self.sh(f"cat {CPUIDLE}/current_driver").strip()
 
@@ -140,10 +146,7 @@ def mwait_idle(bench):
 def mwait_idle_watch(bench):
     """The guest has the loop watch the module's own data in place of the task's flags."""
     idle = Idle(bench.guest)
-    idle.register()
-    idle.grant("hostinfo", "mwait")
-    idle.load()
-    idle.expect_mwait("alone")
+    idle.begin()
     attacker = Attacker(bench.guest, idle)
     attacker.load()
     attacker.aim(victim=MODULE, symbol="", address=0)
@@ -168,10 +171,7 @@ def mwait_idle_one(bench):
 def mwait_idle_neighbour(bench):
     """Another VM, which computes on all of the host's CPUs."""
     idle = Idle(bench.guest)
-    idle.register()
-    idle.grant("hostinfo", "mwait")
-    idle.load()
-    idle.expect_mwait("alone")
+    idle.begin()
     other = bench.session.second("guarded")
     try:
         other.shell.check(f"for i in $(seq $(nproc)); do ({BUSY}) & done >/dev/null 2>&1")
